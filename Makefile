@@ -1,0 +1,42 @@
+# Every target creates .venv and installs what it needs by itself, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export SUPPORTBOT_ROOT ?= $(CURDIR)/.supportbot
+export DAGSTER_HOME ?= $(SUPPORTBOT_ROOT)/dagster
+PORT ?= 3000
+
+.PHONY: retrain test check ui pocket clean help
+
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/.run-installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[all]"
+	@touch $@
+
+$(VENV)/.dev-installed: $(VENV)/.run-installed
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[all,dev]"
+	@touch $@
+
+retrain: $(VENV)/.run-installed  ## the whole graph for the running month
+	@$(BIN)/supportbot retrain $(ARGS)
+
+ui: $(VENV)/.run-installed  ## dagster dev on the same storage
+	@$(BIN)/supportbot ui --port $(PORT)
+
+check: $(VENV)/.dev-installed  ## format, lint, types, one-way arrows
+	$(BIN)/ruff format --check supportbot_dagster tests bench
+	$(BIN)/ruff check supportbot_dagster tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## check, then every test
+	$(BIN)/python -m pytest
+
+pocket: $(VENV)/.run-installed  ## train the embedded base anew (about an hour on two cores)
+	$(BIN)/python -m supportbot_dagster.training.pocket
+
+clean:  ## remove the environment; data stays in .supportbot
+	rm -rf $(VENV)

@@ -1,0 +1,249 @@
+"""The model group: base, plan, adapter, GGUF.
+
+What lives here: the four assets that make a model file. What does not: training
+(:mod:`supportbot_dagster.training`) and export (:mod:`supportbot_dagster.export`). Training runs in
+a process of its own, started through Dagster Pipes, so that neither this process nor its memory is
+touched by it.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+
+import dagster as dg
+
+from supportbot_dagster.artifacts import Artifact
+from supportbot_dagster.assets.house import (
+    House,
+    artifact_output,
+    log_progress,
+    manifest,
+    picture,
+    table,
+)
+from supportbot_dagster.dataset.card import read_split
+from supportbot_dagster.evaluation.plots import loss_curve
+from supportbot_dagster.export.pipeline import export_gguf
+from supportbot_dagster.resources.artifact_store import ArtifactStore
+from supportbot_dagster.resources.experiment_tracker import ExperimentTracker
+from supportbot_dagster.training.base import fetch_base
+from supportbot_dagster.training.catalogue import find_base, lora_settings
+from supportbot_dagster.training.launch import training_environment
+from supportbot_dagster.training.lora import TrainingSpec
+from supportbot_dagster.training.plan import make_plan
+
+QUANT = "Q4_K_M"
+
+
+def build(house: House) -> list[dg.AssetsDefinition]:
+    """The assets of this group for one product."""
+    product = house.product
+    base = find_base(product.model.base)
+    settings = lora_settings(base, product.model.training)
+
+    @dg.asset(
+        description="A pinned local snapshot of the base model.",
+        **house.common(
+            group="model",
+            kinds={"huggingface", "pytorch"},
+            version="1",
+            settings=[base.key, base.revision],
+            partitioned=False,
+        ),
+    )
+    def base_model(
+        context: dg.AssetExecutionContext, store: ArtifactStore
+    ) -> dg.Output[Artifact]:
+        with store.staging("base_model") as folder:
+            origin = fetch_base(base, folder)
+            artifact = store.publish(
+                folder,
+                manifest(
+                    context,
+                    inputs={},
+                    parameters={
+                        "base": base.key,
+                        "revision": base.revision,
+                        "files": {
+                            entry.path: entry.sha256 for entry in store.describe(folder)
+                        },
+                    },
+                ),
+            )
+        return artifact_output(
+            artifact,
+            {
+                "base": base.title,
+                "origin": origin,
+                "licence": base.licence,
+                "obligations": base.obligations,
+            },
+        )
+
+    @dg.asset(
+        description="Steps, tokens, memory, hours and cost of the training, before any of it is "
+        "spent.",
+        **house.common(group="model", kinds={"json"}, version="1", settings=[product.model]),
+    )
+    def training_plan(
+        context: dg.AssetExecutionContext,
+        merged_dataset: Artifact,
+        base_model: Artifact,
+        store: ArtifactStore,
+    ) -> dg.Output[Artifact]:
+        rows = [row.to_dict() for row in read_split(merged_dataset.path, "train")]
+        plan = make_plan(base, base_model.path, rows, settings)
+        with store.staging("training_plan") as folder:
+            (folder / "plan.json").write_text(json.dumps(plan.to_dict(), indent=2) + "\n")
+            artifact = store.publish(
+                folder,
+                manifest(
+                    context,
+                    inputs={"merged_dataset": merged_dataset, "base_model": base_model},
+                    parameters=asdict(settings),
+                ),
+            )
+        return artifact_output(
+            artifact,
+            {
+                "updates": plan.updates,
+                "tokens_per_epoch": plan.tokens_per_epoch,
+                "rows_too_long": plan.too_long,
+                "adapter_parameters": plan.adapter_parameters,
+                "peak_memory_gib": plan.peak_memory_gib,
+                "estimates": table([asdict(estimate) for estimate in plan.estimates]),
+            },
+        )
+
+    @dg.asset(
+        description="The LoRA adapter, trained on completions only, with its curve and its MLflow "
+        "run. A killed run goes on from its last checkpoint.",
+        pool="gpu",
+        **house.common(
+            group="model",
+            kinds={"pytorch", "mlflow"},
+            version="1",
+            settings=[product.model],
+        ),
+    )
+    def lora_adapter(
+        context: dg.AssetExecutionContext,
+        merged_dataset: Artifact,
+        base_model: Artifact,
+        training_plan: Artifact,
+        store: ArtifactStore,
+        tracker: ExperimentTracker,
+        trainer: dg.PipesSubprocessClient,
+    ) -> dg.Output[Artifact]:
+        description = manifest(
+            context,
+            inputs={
+                "merged_dataset": merged_dataset,
+                "base_model": base_model,
+                "training_plan": training_plan,
+            },
+            parameters=asdict(settings),
+        )
+        work = store.work_dir("lora_adapter", description.data_version)
+        with store.staging("lora_adapter") as folder:
+            spec = TrainingSpec(
+                base_dir=str(base_model.path),
+                train_file=str(merged_dataset.file("train.jsonl")),
+                validation_file=str(merged_dataset.file("validation.jsonl")),
+                target_modules=base.target_modules,
+                settings=settings,
+                out_dir=str(folder),
+                work_dir=str(work),
+                mlflow_uri=tracker.uri,
+                experiment=tracker.experiment,
+                run_name=f"{product.slug} {context.partition_key}",
+                tags=(
+                    ("month", context.partition_key),
+                    ("dataset", merged_dataset.manifest.data_version),
+                    ("dagster_run", context.run_id),
+                ),
+            )
+            spec_file = work / "spec.json"
+            spec_file.write_text(json.dumps(spec.to_dict(), indent=2), encoding="utf-8")
+            finished = trainer.run(
+                context=context,
+                command=[sys.executable, "-m", "supportbot_dagster.training", str(spec_file)],
+                env=training_environment(),
+            )
+            summary = finished.get_custom_messages()[-1]
+            curve = json.loads((folder / "training.json").read_text(encoding="utf-8"))["curve"]
+            artifact = store.publish(folder, description)
+        store.clear_work("lora_adapter", description.data_version)
+        return artifact_output(
+            artifact,
+            {
+                "curve": picture(loss_curve(curve), "training and validation loss"),
+                "train_loss": summary["train_loss"],
+                "validation_loss": summary["validation_loss"],
+                "updates": summary["steps"],
+                "rows": summary["rows"],
+                "trainable_parameters": summary["trainable_parameters"],
+                "seconds": round(summary["seconds"], 1),
+                "resumed_from_step": summary["resumed_from"],
+                "mlflow_run": tracker.link(summary["mlflow_run_id"]),
+                "settings": dg.MetadataValue.json(asdict(settings)),
+            },
+        )
+
+    @dg.asset(
+        description="The adapter merged into 16-bit weights, converted with the runtime's own "
+        "converter to F16 and quantized to Q4_K_M, with its agreement with transformers.",
+        **house.common(
+            group="model",
+            kinds={"gguf"},
+            version="1",
+            settings=[str(product.gates.top_token_agreement)],
+        ),
+    )
+    def gguf(
+        context: dg.AssetExecutionContext,
+        lora_adapter: Artifact,
+        base_model: Artifact,
+        store: ArtifactStore,
+    ) -> dg.Output[Artifact]:
+        with store.staging("gguf") as folder:
+            report = export_gguf(
+                base_model.path,
+                lora_adapter.path,
+                folder / f"model.{QUANT}.gguf",
+                quant=QUANT,
+                work_dir=folder,
+                keep_f16=True,
+                min_top_token_share=product.gates.top_token_agreement,
+                progress=log_progress(context),
+            )
+            facts = report.as_dict()
+            for name in ("out_file", "f16_file"):
+                facts[name] = str(facts[name]).rpartition("/")[2]
+            (folder / "export.json").write_text(json.dumps(facts, indent=2) + "\n")
+            artifact = store.publish(
+                folder,
+                manifest(
+                    context,
+                    inputs={"lora_adapter": lora_adapter, "base_model": base_model},
+                    parameters={"quant": QUANT},
+                ),
+            )
+        assert report.parity_f16 is not None
+        assert report.parity is not None
+        return artifact_output(
+            artifact,
+            {
+                "architecture": report.architecture,
+                "size_mib_q4": round(report.size_bytes / 2**20, 2),
+                "weights": report.weights,
+                "f16_same_top_token": report.parity_f16.same_top_token_share,
+                "f16_positions": report.parity_f16.positions,
+                "f16_token_ids_identical": report.parity_f16.token_ids_identical,
+                "q4_same_top_token": report.parity.same_top_token_share,
+                "bos_tokens": report.parity_f16.bos_count,
+                "quantization": dg.MetadataValue.json(facts["quantization"]),
+            },
+        )
+
+    return [base_model, training_plan, lora_adapter, gguf]

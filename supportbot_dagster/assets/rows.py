@@ -1,0 +1,139 @@
+"""The rows group: what can be trained on, by where it comes from.
+
+What lives here: four assets, one for each kind of row. What does not: how rows are made
+(:mod:`supportbot_dagster.synthesis`, :mod:`supportbot_dagster.refusals`,
+:mod:`supportbot_dagster.dataset.ticket_rows`).
+"""
+
+import dagster as dg
+
+from supportbot_dagster.assets.house import House, Rows, counts, log_progress, rows_output, table
+from supportbot_dagster.dataset.ticket_rows import follow_up_rows, ticket_rows
+from supportbot_dagster.refusals.families import build_refusal_rows
+from supportbot_dagster.refusals.near_miss import check_contrast
+from supportbot_dagster.resources.teacher_model import TeacherModel
+from supportbot_dagster.synthesis.pairs import synthesize
+
+
+def build(house: House) -> list[dg.AssetsDefinition]:
+    """The assets of this group for one product."""
+    product = house.product
+
+    @dg.asset(
+        description="Questions in customers' words with a support-voice answer, phrased by the "
+        "teacher for every docs section and filtered against it.",
+        **house.common(
+            group="rows", kinds={"jsonl"}, version="1", settings=[product.teacher], rows=True
+        ),
+    )
+    def synthesized_pairs(
+        context: dg.AssetExecutionContext, docs_crawl: Rows, teacher_model: TeacherModel
+    ) -> dg.Output[Rows]:
+        teacher = teacher_model.teacher()
+        result = synthesize(docs_crawl, teacher, log_progress(context))
+        rows = [row.to_dict() for row in result.rows]
+        styles: dict[str, int] = {}
+        for row in result.rows:
+            styles[row.style] = styles.get(row.style, 0) + 1
+        return rows_output(
+            rows,
+            {
+                "teacher": teacher.version,
+                "styles": counts(styles, "style"),
+                "rejected": counts(result.reject_counts),
+                "rejected_examples": table(
+                    [
+                        {"section": item.section, "question": item.question, "reason": item.reason}
+                        for item in result.rejected
+                    ]
+                ),
+                "sections_without_a_pair": len(result.silent_sections),
+                "preview": _preview(rows),
+            },
+        )
+
+    @dg.asset(
+        description="Real single-turn questions, typos kept, with the agent's reply without "
+        "greeting and name; questions that need account access become deflections.",
+        **house.common(
+            group="rows",
+            kinds={"jsonl"},
+            version="1",
+            settings=[product.tickets, product.facts],
+            rows=True,
+        ),
+    )
+    def ticket_pairs(
+        context: dg.AssetExecutionContext, ticket_export: Rows
+    ) -> dg.Output[Rows]:
+        result = ticket_rows(ticket_export, product, log_progress(context))
+        rows = [row.to_dict() for row in result.rows]
+        return rows_output(
+            rows,
+            {
+                "linked_to_docs": sum(bool(row.evidence) for row in result.rows),
+                "account_questions": sum(row.bucket == "refusals" for row in result.rows),
+                "left_out": counts(result.left_out),
+                "preview": _preview(rows),
+            },
+        )
+
+    @dg.asset(
+        description="Multi-turn conversations in the messages schema, kept for a second training "
+        "stage.",
+        **house.common(group="rows", kinds={"jsonl"}, version="1", rows=True),
+    )
+    def followup_conversations(ticket_export: Rows) -> dg.Output[Rows]:
+        result = follow_up_rows(ticket_export)
+        return rows_output(
+            result.rows,
+            {
+                "left_out": counts(result.left_out),
+                "preview": table(
+                    [
+                        {"turns": len(row["messages"]), "opens": row["messages"][0]["content"]}
+                        for row in result.rows
+                    ]
+                ),
+            },
+        )
+
+    @dg.asset(
+        description="Unanswerable questions by category with a deflection that names what is "
+        "lacking and gives the next step; none may copy a question that the docs answer.",
+        **house.common(
+            group="rows",
+            kinds={"jsonl"},
+            version="1",
+            settings=[product.refusals, product.facts, product.name],
+            rows=True,
+        ),
+    )
+    def refusal_rows(docs_crawl: Rows) -> dg.Output[Rows]:
+        result = check_contrast(build_refusal_rows(product), docs_crawl)
+        rows = [row.to_dict() for row in result.rows]
+        categories: dict[str, int] = {}
+        for row in result.rows:
+            categories[row.style] = categories.get(row.style, 0) + 1
+        return rows_output(
+            rows,
+            {
+                "categories": counts(categories, "category"),
+                "families": len({row.source for row in result.rows}),
+                "left_out": counts(result.left_out),
+                "preview": _preview(rows),
+            },
+        )
+
+    return [synthesized_pairs, ticket_pairs, followup_conversations, refusal_rows]
+
+
+def _preview(rows: Rows) -> dg.TableMetadataValue:
+    """Rows spread over the whole set."""
+    step = max(1, len(rows) // 12)
+    return table(
+        [
+            {key: row[key] for key in ("instruction", "output", "source", "style")}
+            for row in rows[::step]
+        ]
+    )

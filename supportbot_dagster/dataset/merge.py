@@ -1,0 +1,195 @@
+"""The merged dataset: splits, quotas, the probes kept out, shares and shortfalls.
+
+What lives here: everything between the three kinds of rows and the four JSONL files. What does
+not: writing files and the card (:mod:`supportbot_dagster.dataset.card`).
+
+Splits are by group, never by row: a ticket thread, a refusal family or a docs page is whole in one
+split. Docs pages all train, because a page that is not trained cannot be known: what is held out
+for answerable questions are the ticket threads, real customers' phrasings that neither the base
+nor the adapter has seen, about sections that the docs rows teach.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz
+
+from supportbot_dagster.dataset.rows import SPLITS, Row, Split, normalized_question
+from supportbot_dagster.errors import UserError
+from supportbot_dagster.hashing import sha256_text
+from supportbot_dagster.product import Dataset, Splits
+
+PROBE_SIMILARITY = 90.0
+"""Token-sort ratio (0 to 100) from which a question counts as a probe's copy."""
+LEAK_SIMILARITY = 92.0
+"""Token-sort ratio from which a training question counts as a held-out question's copy."""
+MIN_COMPARED_WORDS = 2
+"""Questions this short are compared exactly: any two of them look alike."""
+
+
+@dataclass(frozen=True)
+class BucketCount:
+    """How one bucket fared.
+
+    Args:
+        wanted: its quota of the target size.
+        available: rows that came in.
+        used: rows that went into the dataset.
+    """
+
+    wanted: int
+    available: int
+    used: int
+
+    @property
+    def shortfall(self) -> int:
+        """Rows missing from the quota."""
+        return max(0, self.wanted - self.used)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The dataset and its account.
+
+    Args:
+        rows: all rows with their split, sorted by id within bucket.
+        buckets: count per bucket.
+        left_out: rows left out by reason.
+    """
+
+    rows: list[Row]
+    buckets: dict[str, BucketCount]
+    left_out: dict[str, int]
+
+    def of(self, split: Split) -> list[Row]:
+        """The rows of one split."""
+        return [row for row in self.rows if row.split == split]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of each bucket among the rows used."""
+        total = len(self.rows) or 1
+        return {name: count.used / total for name, count in self.buckets.items()}
+
+
+def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) -> Merged:
+    """Merge the three buckets into one dataset.
+
+    Rows beyond a bucket's quota are left out by hash order, so that the choice is stable when
+    rows are added; a bucket below its quota falls short and nothing is repeated. A training row
+    whose question nearly copies a held-out one is left out, and so is any row that copies a probe.
+
+    Raises:
+        UserError: if no training row remains in the docs bucket.
+    """
+    left_out: Counter[str] = Counter()
+    probe_texts = [normalized_question(probe) for probe in probes]
+    unique: dict[tuple[str, str], Row] = {}
+    answers: dict[str, Row] = {}
+    for row in rows:
+        normalized = normalized_question(row.question)
+        if not normalized:
+            left_out["empty question"] += 1
+        elif any(_copies(normalized, probe, PROBE_SIMILARITY) for probe in probe_texts):
+            left_out["copies a probe"] += 1
+        elif normalized in answers and answers[normalized].source != row.source:
+            left_out["same question as another row"] += 1
+        elif (row.source, normalized) in unique:
+            left_out["same question as another row"] += 1
+        else:
+            unique[(row.source, normalized)] = answers[normalized] = row
+
+    by_bucket: dict[str, list[Row]] = defaultdict(list)
+    for row in unique.values():
+        by_bucket[row.bucket].append(row)
+    shares = settings.shares
+    quotas = {
+        "docs": round(settings.target_rows * shares.docs),
+        "tickets": round(settings.target_rows * shares.tickets),
+        "refusals": round(settings.target_rows * shares.refusals),
+    }
+    used: list[Row] = []
+    buckets: dict[str, BucketCount] = {}
+    for name, quota in quotas.items():
+        available = sorted(by_bucket[name], key=lambda row: sha256_text(row.id))
+        kept = available[:quota]
+        if len(available) > quota:
+            left_out[f"over the quota of {name}"] += len(available) - quota
+        buckets[name] = BucketCount(quota, len(available), len(kept))
+        used += _split(kept, settings.splits, settings.seed)
+
+    used, leaks = _without_leaks(used)
+    left_out["nearly copies a held-out question"] += leaks
+    counts = Counter(row.bucket for row in used)
+    buckets = {
+        name: BucketCount(count.wanted, count.available, counts[name])
+        for name, count in buckets.items()
+    }
+    if not any(row.split == "train" and row.bucket == "docs" for row in used):
+        raise UserError(
+            "The merged dataset has no docs row to train on. Check the row tables of docs_crawl "
+            "and synthesized_pairs."
+        )
+    order = {name: position for position, name in enumerate(SPLITS)}
+    used.sort(key=lambda row: (order[row.split], row.bucket, row.id))
+    return Merged(used, buckets, {key: value for key, value in sorted(left_out.items()) if value})
+
+
+
+def _split(rows: Sequence[Row], splits: Splits, seed: int) -> list[Row]:
+    """Give every group to one split by its hash alone; docs pages all train.
+
+    The hash makes the choice stable: a thread that is held out stays held out next month, whatever
+    else comes or goes.
+    """
+    return [
+        row.in_split("train" if row.bucket == "docs" else _split_of(row.group, splits, seed))
+        for row in rows
+    ]
+
+
+def _split_of(group: str, splits: Splits, seed: int) -> Split:
+    position = int(sha256_text(f"{seed}\n{group}")[:12], 16) / 16**12
+    if position < splits.test:
+        return "test"
+    if position < splits.test + splits.calibration:
+        return "calibration"
+    if position < splits.test + splits.calibration + splits.validation:
+        return "validation"
+    return "train"
+
+
+def _copies(one: str, other: str, threshold: float) -> bool:
+    if min(len(one.split()), len(other.split())) <= MIN_COMPARED_WORDS:
+        return one == other
+    return fuzz.token_sort_ratio(one, other) >= threshold
+
+
+def _without_leaks(rows: Sequence[Row]) -> tuple[list[Row], int]:
+    """Drop training rows that nearly copy a held-out question; returns the rest and the number."""
+    held_words: dict[str, set[str]] = defaultdict(set)
+    held = {
+        normalized_question(row.question) for row in rows if row.split in ("calibration", "test")
+    }
+    for text in held:
+        for word in text.split():
+            held_words[word].add(text)
+    kept: list[Row] = []
+    for row in rows:
+        if row.split in ("calibration", "test"):
+            kept.append(row)
+            continue
+        text = normalized_question(row.question)
+        overlap: Counter[str] = Counter()
+        for word in set(text.split()):
+            overlap.update(held_words[word])
+        # A ratio this high needs most words in common, which bounds the candidates.
+        candidates = [
+            other
+            for other, common in overlap.items()
+            if common >= 0.5 * min(len(set(text.split())), len(set(other.split())))
+        ]
+        if not any(_copies(text, other, LEAK_SIMILARITY) for other in candidates):
+            kept.append(row)
+    return kept, len(rows) - len(kept)

@@ -1,0 +1,349 @@
+"""What the shipped file does with the held-out questions.
+
+What lives here: asking every question, the cells that its outcome falls into, the hand-off
+threshold, the leak audit and the summary with its gates. What does not: judging one answer
+(:mod:`supportbot_dagster.evaluation.judge`), running the model
+(:mod:`supportbot_dagster.export.runtime`) and drawing (:mod:`supportbot_dagster.evaluation.plots`).
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from supportbot_dagster.dataset.rows import Row
+from supportbot_dagster.evaluation.judge import Judge, Reference
+from supportbot_dagster.product import Gates
+from supportbot_dagster.progress import Progress, silent
+from supportbot_dagster.refusals.markers import is_refusal
+
+Cell = Literal[
+    "answered right", "answered wrong", "deflected rightly", "deflected needlessly",
+    "answered unanswerable",
+]  # fmt: skip
+MAX_RIGHT_LOST = 0.02
+"""Share of the right answers of the calibration split that the threshold may hand off."""
+
+
+_PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]+(?:_\d+)?>")
+
+
+class Reply(Protocol):
+    """What a runtime returns for a question."""
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        ...
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean natural log-probability of its tokens."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time."""
+        ...
+
+
+Ask = Callable[[str], Reply]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One held-out question and what became of it.
+
+    Args:
+        id: of the row.
+        split: of the row.
+        kind: the bucket, or the refusal category.
+        question: as asked, without the instruction prefix.
+        reference: the row's own output.
+        section: key of the section that answers it; empty for unanswerable ones.
+        answer: what the bot said.
+        score: mean log-probability of the answer's tokens, natural log, at most 0.
+        seconds: time for the answer.
+        deflected: whether the text is a deflection.
+        right: the judge's verdict; None for unanswerable questions.
+        reason: why it is wrong.
+    """
+
+    id: str
+    split: str
+    kind: str
+    question: str
+    reference: str
+    section: str
+    answer: str
+    score: float
+    seconds: float
+    deflected: bool
+    right: bool | None
+    reason: str
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the docs answer the question."""
+        return self.right is not None
+
+    def handed_off(self, threshold: float) -> bool:
+        """What the app does: hand off a deflection, and an answer below the threshold."""
+        return self.deflected or self.score < threshold
+
+    def cell(self, threshold: float) -> Cell:
+        """The cell that the outcome falls into at a threshold."""
+        if self.handed_off(threshold):
+            return "deflected needlessly" if self.answerable else "deflected rightly"
+        if not self.answerable:
+            return "answered unanswerable"
+        return "answered right" if self.right else "answered wrong"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+def taught_answers(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Section key to the answers of the train split that name the section as their evidence."""
+    answers: dict[str, list[str]] = {}
+    for row in rows:
+        if row.split == "train" and row.bucket == "docs":
+            answers.setdefault(row.evidence, []).append(row.output)
+    for row in rows:
+        if row.split == "train" and row.bucket == "tickets" and row.evidence in answers:
+            answers[row.evidence].append(row.output)
+    return answers
+
+
+def references(rows: Sequence[Row], judge: Judge) -> dict[str, Reference]:
+    """Row id to reference, for ticket rows whose section training taught.
+
+    A ticket without a docs link is matched by its agent's reply; one whose section is not taught
+    (or not in the docs) cannot be judged and is left out.
+    """
+    found: dict[str, Reference] = {}
+    for row in rows:
+        if row.bucket != "tickets":
+            continue
+        section = row.evidence or judge.nearest_section(row.output)
+        if section in judge.sections:
+            found[row.id] = Reference(section, (row.output,))
+    return found
+
+
+def ask_held_out(
+    rows: Sequence[Row],
+    judge: Judge,
+    ask: Ask,
+    progress: Progress = silent,
+) -> tuple[list[Outcome], dict[str, int]]:
+    """Ask every held-out row that can be judged.
+
+    Args:
+        rows: rows of the calibration and test splits.
+        judge: knows what the train split taught.
+        ask: one instruction in, one reply out.
+        progress: called after each question.
+
+    Returns:
+        The outcomes, and the rows left out by reason.
+    """
+    known = references(rows, judge)
+    outcomes: list[Outcome] = []
+    left_out: dict[str, int] = {}
+    for done, row in enumerate(rows, start=1):
+        reference = known.get(row.id)
+        if row.bucket != "refusals" and reference is None:
+            reason = "no taught section answers it"
+            left_out[reason] = left_out.get(reason, 0) + 1
+            continue
+        reply = ask(row.instruction)
+        right: bool | None = None
+        why = ""
+        if reference is not None:
+            verdict = judge.judge(reply.text, reference)
+            right, why = verdict.right, verdict.reason
+        outcomes.append(
+            Outcome(
+                id=row.id,
+                split=row.split,
+                kind=row.style if row.bucket == "refusals" else row.bucket,
+                question=row.question,
+                reference=row.output,
+                section=reference.section if reference else "",
+                answer=reply.text,
+                score=reply.mean_logprob,
+                seconds=reply.seconds,
+                deflected=is_refusal(reply.text),
+                right=right,
+                reason=why,
+            )
+        )
+        progress("held-out questions asked", done, len(rows))
+    return outcomes, left_out
+
+
+def choose_threshold(calibration: Sequence[Outcome]) -> float | None:
+    """The hand-off threshold on the score, chosen on the calibration split alone.
+
+    It is the highest score that hands off at most :data:`MAX_RIGHT_LOST` of the right answers;
+    with it the least certain answers, which are wrong most often, go to a person. None when there
+    are fewer right answers than that share can be measured on.
+    """
+    scores = sorted(
+        outcome.score for outcome in calibration if outcome.right and not outcome.deflected
+    )
+    allowed = int(MAX_RIGHT_LOST * len(scores))
+    if allowed < 1:
+        return None
+    return scores[allowed]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A measured share with its sample."""
+
+    count: int
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        """The share, or None without a sample."""
+        return self.count / self.of if self.of else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {"count": self.count, "of": self.of, "share": self.value}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of one split at one threshold."""
+
+    answerable_right: Share
+    answerable_deflected: Share
+    answered_wrong: Share
+    unanswerable_deflected: Share
+    cells: dict[str, int]
+    by_kind: dict[str, dict[str, int]]
+
+
+def summarize(outcomes: Sequence[Outcome], threshold: float) -> Summary:
+    """Count the cells of a split.
+
+    ``answerable_right`` and ``answerable_deflected`` are shares of all answerable questions,
+    ``answered_wrong`` of the answerable ones that were answered.
+    """
+    cells: dict[str, int] = {}
+    by_kind: dict[str, dict[str, int]] = {}
+    for outcome in outcomes:
+        cell = outcome.cell(threshold)
+        cells[cell] = cells.get(cell, 0) + 1
+        kind = by_kind.setdefault(outcome.kind, {})
+        kind[cell] = kind.get(cell, 0) + 1
+    answerable = sum(outcome.answerable for outcome in outcomes)
+    right = cells.get("answered right", 0)
+    wrong = cells.get("answered wrong", 0)
+    return Summary(
+        answerable_right=Share(right, answerable),
+        answerable_deflected=Share(cells.get("deflected needlessly", 0), answerable),
+        answered_wrong=Share(wrong, right + wrong),
+        unanswerable_deflected=Share(
+            cells.get("deflected rightly", 0), len(outcomes) - answerable
+        ),
+        cells=dict(sorted(cells.items())),
+        by_kind={kind: dict(sorted(by_kind[kind].items())) for kind in sorted(by_kind)},
+    )
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One figure against its limit."""
+
+    name: str
+    measured: float | None
+    limit: float
+    passed: bool
+    how: str
+
+
+def gates(summary: Summary, limits: Gates) -> list[Gate]:
+    """The gates on the test split; a figure without a sample never passes."""
+
+    def at_least(name: str, share: Share, limit: float, how: str) -> Gate:
+        value = share.value
+        return Gate(name, value, limit, value is not None and value >= limit, how)
+
+    def at_most(name: str, share: Share, limit: float, how: str) -> Gate:
+        value = share.value
+        return Gate(name, value, limit, value is not None and value <= limit, how)
+
+    return [
+        at_least(
+            "answerable questions answered right",
+            summary.answerable_right,
+            limits.answerable_right,
+            "judge: nearest docs section is the right one, no unsupported fact, enough substance",
+        ),
+        at_least(
+            "unanswerable questions deflected",
+            summary.unanswerable_deflected,
+            limits.unanswerable_deflected,
+            "refusal markers in the text, or a score below the threshold",
+        ),
+        at_most(
+            "answerable questions deflected",
+            summary.answerable_deflected,
+            limits.answerable_deflected,
+            "refusal markers in the text, or a score below the threshold",
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class LeakAudit:
+    """What answers share with the training tickets.
+
+    Args:
+        longest_overlap_words: longest run of words that an answer shares with a customer's
+            message of the training set.
+        answer_id: row whose answer holds it.
+        placeholders: answers that show a redaction placeholder.
+    """
+
+    longest_overlap_words: int
+    answer_id: str
+    placeholders: int
+
+
+def audit_leaks(outcomes: Sequence[Outcome], train: Sequence[Row]) -> LeakAudit:
+    """Look for customers' words in the answers.
+
+    Only the questions of training tickets count: an agent's reply repeats the docs by design.
+    """
+    runs: dict[str, set[int]] = {}
+    texts = [row.question.lower().split() for row in train if row.bucket == "tickets"]
+    for number, words in enumerate(texts):
+        for word in words:
+            runs.setdefault(word, set()).add(number)
+    longest, holder = 0, ""
+    for outcome in outcomes:
+        words = outcome.answer.lower().split()
+        for start in range(len(words)):
+            while (end := start + longest + 1) <= len(words) and _stands(
+                words[start:end], texts, runs
+            ):
+                longest, holder = longest + 1, outcome.id
+    shown = sum(_PLACEHOLDER.search(outcome.answer) is not None for outcome in outcomes)
+    return LeakAudit(longest, holder, shown)
+
+
+def _stands(run: list[str], texts: list[list[str]], runs: Mapping[str, set[int]]) -> bool:
+    candidates = set.intersection(*(runs.get(word, set()) for word in run))
+    size = len(run)
+    return any(
+        texts[number][start : start + size] == run
+        for number in candidates
+        for start in range(len(texts[number]) - size + 1)
+    )

@@ -1,0 +1,76 @@
+"""JSON Lines on disk, read strictly and written atomically.
+
+What lives here: reading and writing of ``.jsonl`` files on a local path or any UPath. What does
+not: the schema of the rows.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from supportbot_dagster.errors import UserError
+
+Row = dict[str, Any]
+
+
+def dumps(row: Mapping[str, Any]) -> str:
+    """One row as one JSON line without the newline; keys keep their order."""
+    return json.dumps(row, ensure_ascii=False)
+
+
+def read_jsonl(path: Path) -> list[Row]:
+    """All rows of a JSON Lines file.
+
+    Raises:
+        UserError: if the file is missing, is not UTF-8, or a line is not a JSON object; the
+            message names the line.
+    """
+    rows: list[Row] = []
+    try:
+        with path.open("r", encoding="utf-8") as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UserError(
+                        f"{path} line {number} is not JSON ({error.msg}). "
+                        "Write one JSON object a line."
+                    ) from None
+                if not isinstance(row, dict):
+                    raise UserError(
+                        f"{path} line {number} is a {type(row).__name__}, not an object. "
+                        "Write one JSON object a line."
+                    )
+                rows.append(row)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist. Check the path.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 ({error.reason}). Save it as UTF-8.") from None
+    return rows
+
+
+def write_jsonl_atomic(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write rows to ``path`` through a temporary file and a rename; returns their number.
+
+    A reader sees the old file or the whole new one, never a part. Parent folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    count = 0
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+            for row in rows:
+                stream.write(dumps(row) + "\n")
+                count += 1
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return count

@@ -1,0 +1,290 @@
+"""``product.yaml`` becomes a :class:`Product`: the one file that a user edits.
+
+What lives here: the schema of the file with its defaults, and loading with one clear line per
+mistake. What does not: secrets (environment only), machine paths such as the artifact root
+(:mod:`supportbot_dagster.settings`), and anything that a stage computes.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from supportbot_dagster.errors import UserError
+
+SAMPLE = "sample"
+"""The word that stands for the embedded sample wherever a URL or a path is expected."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Docs(_Strict):
+    """Where the docs are.
+
+    Args:
+        url: start URL of the docs, or ``sample`` for the embedded site on loopback. All pages
+            under its path prefix are crawled.
+        public_url: what replaces the start prefix in the data, for a site that is crawled at
+            another address than the one that customers see.
+        max_pages: a crawl that finds more stops there and says so.
+    """
+
+    url: str = SAMPLE
+    public_url: str | None = None
+    max_pages: int = Field(default=5000, ge=1)
+
+
+class Tickets(_Strict):
+    """Where the tickets are and which of them count.
+
+    Args:
+        source: path of a Zendesk-like JSON export (relative to the product file), or ``sample``.
+        window_months: length of the window of resolved tickets before the month's cut-off.
+        language: ISO 639-1 code; tickets in other languages are left out and counted.
+        account_tags: tags of tickets that needed the customer's account to be answered. Their
+            questions count as unanswerable.
+    """
+
+    source: str = SAMPLE
+    window_months: int = Field(default=6, ge=1, le=60)
+    language: str = Field(default="en", pattern="^[a-z]{2}$")
+    account_tags: tuple[str, ...] = ("account_lookup", "billing_case")
+
+
+class Facts(_Strict):
+    """What the deflections may say about the product; every field is shown to customers."""
+
+    docs_url: str
+    pricing_url: str
+    status_url: str
+    support_email: str
+    security_email: str
+    billing_path: str
+    plans: tuple[str, ...] = Field(min_length=1)
+    other_tools: tuple[str, ...] = Field(min_length=1)
+
+
+class Refusals(_Strict):
+    """Product-specific refusal families beside the built-in ones.
+
+    Args:
+        families: path of a YAML file with further families (relative to the product file), or
+            ``sample``; None for the built-in families alone.
+    """
+
+    families: str | None = None
+
+
+class Shares(_Strict):
+    """Wanted share of each bucket; the three add up to 1."""
+
+    docs: float = Field(default=0.6, ge=0, le=1)
+    tickets: float = Field(default=0.3, ge=0, le=1)
+    refusals: float = Field(default=0.1, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> "Shares":
+        total = self.docs + self.tickets + self.refusals
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"the shares add up to {total:g}, not 1")
+        return self
+
+
+class Splits(_Strict):
+    """Share of the ticket threads and refusal families that each held-out split gets."""
+
+    validation: float = Field(default=0.06, ge=0, le=0.5)
+    calibration: float = Field(default=0.12, ge=0, le=0.5)
+    test: float = Field(default=0.22, ge=0, le=0.5)
+
+
+class Dataset(_Strict):
+    """Size and make-up of the merged dataset.
+
+    Args:
+        target_rows: rows wanted in all; buckets that cannot fill their quota fall short, and the
+            shortfall is reported. Rows are never repeated to fill up.
+        seed: enters every hash that assigns a split.
+    """
+
+    target_rows: int = Field(default=5000, ge=1)
+    shares: Shares = Shares()
+    splits: Splits = Splits()
+    seed: int = 0
+
+
+class Teacher(_Strict):
+    """Who phrases the synthesized pairs.
+
+    Args:
+        recordings: folder of recorded teacher answers (relative to the product file), ``sample``,
+            or None. A section without a recording falls to the rule-based teacher.
+    """
+
+    recordings: str | None = None
+
+
+class Training(_Strict):
+    """LoRA settings; None takes the catalogue's value for the chosen base.
+
+    Units: ``learning_rate`` per step, ``warmup_share`` as a fraction of all steps,
+    ``max_length`` in tokens. The recipe's values are the catalogue's defaults for real bases.
+    """
+
+    epochs: float | None = Field(default=None, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    lora_rank: int | None = Field(default=None, ge=1)
+    lora_alpha: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    gradient_accumulation: int | None = Field(default=None, ge=1)
+    warmup_share: float | None = Field(default=None, ge=0, le=1)
+    max_length: int | None = Field(default=None, ge=64)
+    seed: int = 0
+
+
+class Model(_Strict):
+    """The base to fine-tune (a key of the catalogue) and how."""
+
+    base: str = "pocket"
+    training: Training = Training()
+
+
+class Serving(_Strict):
+    """Sampling settings of the shipped bot; evaluation uses the same."""
+
+    temperature: float = Field(default=0.4, ge=0, le=2)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    num_predict: int = Field(default=200, ge=1)
+
+
+class Gates(_Strict):
+    """What the bot must reach to be released, as shares measured on the shipped file."""
+
+    answerable_right: float = Field(default=0.80, ge=0, le=1)
+    unanswerable_deflected: float = Field(default=0.95, ge=0, le=1)
+    answerable_deflected: float = Field(default=0.05, ge=0, le=1)
+    probes_passed: int = Field(default=8, ge=0)
+    top_token_agreement: float = Field(default=0.99, ge=0, le=1)
+    longest_ticket_overlap_words: int = Field(default=50, ge=5)
+
+
+class Retrain(_Strict):
+    """When to retrain.
+
+    Args:
+        first_month: the first retrain month, ``YYYY-MM``.
+        cadence: every month or every quarter (January, April, July, October).
+    """
+
+    first_month: str = Field(default="2026-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])$")
+    cadence: Literal["monthly", "quarterly"] = "monthly"
+
+
+class Probes(_Strict):
+    """The hand-picked questions that are asked of every bot.
+
+    Args:
+        file: path of a YAML file of probes (relative to the product file), or ``sample``.
+    """
+
+    file: str | None = None
+
+
+class Product(_Strict):
+    """Everything that distinguishes one product's bot from another's."""
+
+    name: str = Field(min_length=1)
+    slug: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
+    owners: tuple[str, ...] = ("team:support-bot",)
+    facts: Facts
+    docs: Docs = Docs()
+    tickets: Tickets = Tickets()
+    teacher: Teacher = Teacher()
+    refusals: Refusals = Refusals()
+    probes: Probes = Probes()
+    dataset: Dataset = Dataset()
+    model: Model = Model()
+    serving: Serving = Serving()
+    gates: Gates = Gates()
+    retrain: Retrain = Retrain()
+
+    @property
+    def model_name(self) -> str:
+        """Name of the bot in Ollama and of its bundle."""
+        return f"{self.slug}-support-helper"
+
+
+def sample_product_file() -> Path:
+    """The embedded sample's ``product.yaml``."""
+    return Path(__file__).parent / "sample" / "product.yaml"
+
+
+def load_product(path: Path) -> Product:
+    """Read and check a product file. Relative paths in it become absolute.
+
+    Raises:
+        UserError: if the file is missing, is not YAML, or does not fit the schema; the message
+            names the file, the key and what was expected.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist. Name your product file with --product, or leave it out for "
+            "the embedded sample."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = " ".join(str(error).split())
+        raise UserError(f"{path} is not YAML: {first}. Mend the line named.") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} holds no keys. Start from the embedded sample's product.yaml.")
+    _make_absolute(raw, path.parent)
+    try:
+        return Product.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe_validation_error(error)}") from None
+
+
+def describe_validation_error(error: ValidationError) -> str:
+    """A pydantic error in one line: every wrong key, what is wrong with it, the known keys."""
+    parts: list[str] = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"]) or "the file"
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(item["loc"][:-1])
+            parts.append(f"unknown key {key} (known here: {', '.join(known)})")
+        elif item["type"] == "missing":
+            parts.append(f"missing key {key}")
+        else:
+            parts.append(f"{key}: {item['msg']} (found {item['input']!r})")
+    return "; ".join(parts) + ". Mend the key in the file."
+
+
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+    model: type[BaseModel] = Product
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return sorted(model.model_fields)
+
+
+_PATH_KEYS = (
+    ("tickets", "source"),
+    ("teacher", "recordings"),
+    ("refusals", "families"),
+    ("probes", "file"),
+)
+
+
+def _make_absolute(raw: dict[str, Any], folder: Path) -> None:
+    for section, key in _PATH_KEYS:
+        values = raw.get(section)
+        if isinstance(values, dict) and isinstance(values.get(key), str):
+            value = values[key]
+            if value != SAMPLE:
+                values[key] = str((folder.resolve() / value).resolve())
