@@ -61,9 +61,7 @@ class Manifest:
     @property
     def data_version(self) -> str:
         """Hash of inputs, parameters and code version: the same recipe is the same version."""
-        return sha256_json(
-            [self.asset, self.code_version, self.inputs, self.parameters]
-        )[:32]
+        return sha256_json([self.asset, self.code_version, self.inputs, self.parameters])[:32]
 
     def to_json(self) -> str:
         """The file's text."""

@@ -21,9 +21,7 @@ def sha256_json(value: Any) -> str:
     Raises:
         TypeError: if ``value`` holds something that JSON cannot express.
     """
-    return sha256_text(
-        json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    )
+    return sha256_text(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
 
 def sha256_file(path: Path) -> str:

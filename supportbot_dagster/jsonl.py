@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from supportbot_dagster.errors import UserError
 
 Row = dict[str, Any]
@@ -21,7 +23,7 @@ def dumps(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False)
 
 
-def read_jsonl(path: Path) -> list[Row]:
+def read_jsonl(path: Path | UPath) -> list[Row]:
     """All rows of a JSON Lines file.
 
     Raises:

@@ -39,9 +39,7 @@ class Settings:
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
 
 
-def load_settings(
-    *, root: str | None = None, product_file: Path | None = None
-) -> Settings:
+def load_settings(*, root: str | None = None, product_file: Path | None = None) -> Settings:
     """Settings from the arguments, then the environment, then the defaults."""
     chosen = root or os.environ.get("SUPPORTBOT_ROOT") or str(Path.cwd() / ".supportbot")
     if "://" not in chosen:
@@ -49,7 +47,5 @@ def load_settings(
     home = os.environ.get("SUPPORTBOT_HOME") or (
         str(Path.cwd() / ".supportbot") if "://" in chosen else chosen
     )
-    product = product_file or Path(
-        os.environ.get("SUPPORTBOT_PRODUCT") or sample_product_file()
-    )
+    product = product_file or Path(os.environ.get("SUPPORTBOT_PRODUCT") or sample_product_file())
     return Settings(root=chosen, product_file=product.resolve(), home=Path(home).resolve())

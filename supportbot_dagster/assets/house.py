@@ -75,9 +75,9 @@ class House:
 
 def rows_version(rows: Sequence[Mapping[str, Any]], leave_out: Sequence[str] = ()) -> str:
     """Data version of rows: a hash of their content, without volatile fields."""
-    return sha256_json(
-        [{key: row[key] for key in row if key not in leave_out} for row in rows]
-    )[:32]
+    return sha256_json([{key: row[key] for key in row if key not in leave_out} for row in rows])[
+        :32
+    ]
 
 
 def rows_output(

@@ -51,9 +51,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             partitioned=False,
         ),
     )
-    def base_model(
-        context: dg.AssetExecutionContext, store: ArtifactStore
-    ) -> dg.Output[Artifact]:
+    def base_model(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Output[Artifact]:
         with store.staging("base_model") as folder:
             origin = fetch_base(base, folder)
             artifact = store.publish(
@@ -64,9 +62,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                     parameters={
                         "base": base.key,
                         "revision": base.revision,
-                        "files": {
-                            entry.path: entry.sha256 for entry in store.describe(folder)
-                        },
+                        "files": {entry.path: entry.sha256 for entry in store.describe(folder)},
                     },
                 ),
             )

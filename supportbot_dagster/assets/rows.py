@@ -63,9 +63,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             rows=True,
         ),
     )
-    def ticket_pairs(
-        context: dg.AssetExecutionContext, ticket_export: Rows
-    ) -> dg.Output[Rows]:
+    def ticket_pairs(context: dg.AssetExecutionContext, ticket_export: Rows) -> dg.Output[Rows]:
         result = ticket_rows(ticket_export, product, log_progress(context))
         rows = [row.to_dict() for row in result.rows]
         return rows_output(

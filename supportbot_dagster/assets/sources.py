@@ -37,7 +37,11 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         "hashes. Unchanged pages cost a conditional request each.",
         retry_policy=NETWORK_RETRY,
         **house.common(
-            group="sources", kinds={"html", "jsonl"}, version="1", settings=[product.docs], rows=True
+            group="sources",
+            kinds={"html", "jsonl"},
+            version="1",
+            settings=[product.docs],
+            rows=True,
         ),
     )
     def docs_crawl(
@@ -96,12 +100,13 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             rows,
             {
                 "window": f"{window.start:%Y-%m-%d} to before {window.cut_off:%Y-%m-%d}",
+                "source_version": ticket_source.version(window),
                 "kinds": counts(dict(turns), "kind"),
                 "left_out": counts(dict(result.left_out)),
                 "quarantined": table(
                     [{"ticket": item.id, "reason": item.reason} for item in result.quarantined]
                 ),
-                "doubtful_redaction": sum(bool(row["review"]) for row in rows),
+                "doubtful_redaction": sum(bool(row["hints"]) for row in rows),
                 "preview": table(
                     [
                         {"customer": row["turns"][0]["text"], "agent": row["turns"][1]["text"]}

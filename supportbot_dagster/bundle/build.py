@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from supportbot_dagster.artifacts import MANIFEST, UNPARTITIONED, Manifest, list_files
 from supportbot_dagster.bundle.modelfile import render_file, render_modelfile, template_problems
+from supportbot_dagster.dataset.rows import QUESTION_PREFIX
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.gguf_file import read_header
 from supportbot_dagster.export.merge import link_or_copy
@@ -23,8 +24,6 @@ from supportbot_dagster.product import Product, Serving
 from supportbot_dagster.refusals.markers import REFUSAL_MARKERS
 from supportbot_dagster.training.catalogue import Base
 
-QUESTION_PREFIX = "Customer question: "
-"""What training rows and clients put in front of a question."""
 SETTINGS = "bot.json"
 CHECKSUMS = "SHA256SUMS"
 TRUST_REPORT = "reports/trust.json"

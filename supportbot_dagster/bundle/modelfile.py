@@ -130,6 +130,7 @@ def template_problems(
                 "the embedded chat template knows tools or thinking, so Ollama would ignore "
                 "TEMPLATE"
             )
+        problems += _bos_problems(header, jinja)
         for message in messages:
             expected = render_prompt(
                 jinja,
@@ -146,6 +147,22 @@ def template_problems(
     except UserError as error:
         return [str(error)]
     return problems
+
+
+def _bos_problems(header: GgufHeader, jinja: str) -> list[str]:
+    """Whether Ollama, which goes by the file's setting, adds the BOS that the template prints."""
+    bos = _bos(header)
+    added = header.metadata.get("tokenizer.ggml.add_bos_token")
+    if not bos or added is None:
+        return []
+    messages = [{"role": "user", "content": "x"}]
+    printed = render_prompt(jinja, messages, bos_token=bos, eos_token=_eos(header)).startswith(bos)
+    if printed == added:
+        return []
+    return [
+        f"the chat template {'prints' if printed else 'does not print'} the beginning-of-sequence "
+        f"token and the file tells the runtime {'' if added else 'not '}to add it"
+    ]
 
 
 def render_file(name: str, **values: Any) -> str:

@@ -1,0 +1,1 @@
+"""Rows, their merge into splits, and the audit of the result."""

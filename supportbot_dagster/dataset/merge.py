@@ -85,23 +85,20 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     """
     left_out: Counter[str] = Counter()
     probe_texts = [normalized_question(probe) for probe in probes]
-    unique: dict[tuple[str, str], Row] = {}
-    answers: dict[str, Row] = {}
+    seen: dict[str, Row] = {}
     for row in rows:
         normalized = normalized_question(row.question)
         if not normalized:
             left_out["empty question"] += 1
         elif any(_copies(normalized, probe, PROBE_SIMILARITY) for probe in probe_texts):
             left_out["copies a probe"] += 1
-        elif normalized in answers and answers[normalized].source != row.source:
-            left_out["same question as another row"] += 1
-        elif (row.source, normalized) in unique:
+        elif normalized in seen:
             left_out["same question as another row"] += 1
         else:
-            unique[(row.source, normalized)] = answers[normalized] = row
+            seen[normalized] = row
 
     by_bucket: dict[str, list[Row]] = defaultdict(list)
-    for row in unique.values():
+    for row in seen.values():
         by_bucket[row.bucket].append(row)
     shares = settings.shares
     quotas = {
@@ -121,7 +118,7 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
 
     used, leaks = _without_leaks(used)
     left_out["nearly copies a held-out question"] += leaks
-    counts = Counter(row.bucket for row in used)
+    counts: Counter[str] = Counter(row.bucket for row in used)
     buckets = {
         name: BucketCount(count.wanted, count.available, counts[name])
         for name, count in buckets.items()
@@ -134,7 +131,6 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     order = {name: position for position, name in enumerate(SPLITS)}
     used.sort(key=lambda row: (order[row.split], row.bucket, row.id))
     return Merged(used, buckets, {key: value for key, value in sorted(left_out.items()) if value})
-
 
 
 def _split(rows: Sequence[Row], splits: Splits, seed: int) -> list[Row]:

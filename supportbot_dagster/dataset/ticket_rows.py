@@ -5,6 +5,7 @@ that answers it, and the reasons for leaving one out. What does not: import, red
 trimming of greetings (:mod:`supportbot_dagster.tickets`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ from supportbot_dagster.refusals.families import deflection
 from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.tickets.single_turn import customer_question, light_edit
 
+_BILLING = re.compile(
+    r"\b(invoices?|charged?|charges|billed|billing|refund\w*|payments?|paid|receipts?|vat)\b",
+    re.IGNORECASE,
+)
 MIN_QUESTION_WORDS = 2
 MAX_QUESTION_WORDS = 120
 MIN_ANSWER_WORDS = 6
@@ -61,7 +66,7 @@ def ticket_rows(
 
 
 def _row(conversation: Mapping[str, Any], product: Product) -> tuple[Row | None, str]:
-    if conversation["review"]:
+    if conversation["hints"]:
         return None, "redaction is doubtful"
     if not conversation["single_turn"]:
         return None, "more than one turn"
@@ -72,7 +77,7 @@ def _row(conversation: Mapping[str, Any], product: Product) -> tuple[Row | None,
         return None, "question is too short or too long"
     source_hash = sha256_json(conversation["turns"])
     if conversation["account_specific"]:
-        category = "billing" if "billing_case" in conversation["tags"] else "account_state"
+        category = "billing" if _BILLING.search(question) else "account_state"
         return (
             make_row(
                 question=question,
@@ -118,7 +123,7 @@ def follow_up_rows(conversations: Sequence[Mapping[str, Any]]) -> FollowUps:
         if conversation["single_turn"]:
             leave_out("single turn")
             continue
-        if conversation["review"]:
+        if conversation["hints"]:
             leave_out("redaction is doubtful")
             continue
         if conversation["account_specific"]:

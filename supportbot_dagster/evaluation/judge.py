@@ -141,7 +141,7 @@ def word_recall(answer: str, reference: str) -> float:
 
 
 def _content_words(text: str) -> set[str]:
-    return {word for word in re.findall(r"[a-z]{4,}", text.lower())}
+    return set(re.findall(r"[a-z]{4,}", text.lower()))
 
 
 @dataclass(frozen=True)

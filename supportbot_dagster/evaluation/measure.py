@@ -249,9 +249,7 @@ def summarize(outcomes: Sequence[Outcome], threshold: float) -> Summary:
         answerable_right=Share(right, answerable),
         answerable_deflected=Share(cells.get("deflected needlessly", 0), answerable),
         answered_wrong=Share(wrong, right + wrong),
-        unanswerable_deflected=Share(
-            cells.get("deflected rightly", 0), len(outcomes) - answerable
-        ),
+        unanswerable_deflected=Share(cells.get("deflected rightly", 0), len(outcomes) - answerable),
         cells=dict(sorted(cells.items())),
         by_kind={kind: dict(sorted(by_kind[kind].items())) for kind in sorted(by_kind)},
     )

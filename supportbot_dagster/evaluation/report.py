@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from supportbot_dagster.dataset.rows import QUESTION_PREFIX, Row
+from supportbot_dagster.dataset.rows import QUESTION_PREFIX, Row, Split
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.evaluation.judge import Judge, JudgeCheck, check_judge
 from supportbot_dagster.evaluation.measure import (
@@ -92,9 +92,7 @@ class TrustReport:
 
 def run_probes(probes: Sequence[Probe], ask: Ask, product: Product) -> ProbeReport:
     """Ask every probe and count."""
-    results = [
-        judge_probe(probe, ask(QUESTION_PREFIX + probe.question).text) for probe in probes
-    ]
+    results = [judge_probe(probe, ask(QUESTION_PREFIX + probe.question).text) for probe in probes]
     passed = sum(result.passed for result in results)
     limit = min(product.gates.probes_passed, len(results))
     return ProbeReport(
@@ -110,7 +108,7 @@ def run_probes(probes: Sequence[Probe], ask: Ask, product: Product) -> ProbeRepo
 
 
 def run_held_out(
-    rows: Mapping[str, Sequence[Row]], ask: Ask, product: Product, progress: Progress = silent
+    rows: Mapping[Split, Sequence[Row]], ask: Ask, product: Product, progress: Progress = silent
 ) -> TrustReport:
     """Ask the calibration and the test split, choose the threshold on one, measure on the other.
 

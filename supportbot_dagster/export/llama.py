@@ -172,6 +172,15 @@ class LlamaModel:
             )
         return list(buffer[:count])
 
+    def tokenize_prompt(self, rendered: str) -> list[int]:
+        """Token ids of a rendered chat prompt.
+
+        A template that prints the beginning-of-sequence token has it once; to one that does not,
+        the model's own setting applies.
+        """
+        bos = self.header.token("bos") or ""
+        return self.tokenize(rendered, add_special=not (bos and rendered.startswith(bos)))
+
     def piece(self, token: int) -> bytes:
         """Bytes that a token adds to the text; none for control tokens."""
         size = self._lib.llama_token_to_piece(

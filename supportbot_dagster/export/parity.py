@@ -153,7 +153,7 @@ def _token_sequences(
             messages, add_generation_prompt=True, tokenize=True, return_dict=True
         )["input_ids"]
         rendered = render_prompt(template, messages, bos_token=bos_text, eos_token=eos_text)
-        ours = model.tokenize(rendered.removeprefix(bos_text), add_special=True)
+        ours = model.tokenize_prompt(rendered)
         differences.append(_difference([int(token) for token in theirs], ours, rendered))
         sequences.append([int(token) for token in theirs])
         bos_count = max(bos_count, ours.count(model.bos) if model.bos >= 0 else 0)

@@ -107,8 +107,7 @@ class LlamaRuntime:
         Raises:
             UserError: if they do not begin with the one and only beginning-of-sequence token.
         """
-        text = self.prompt(message).removeprefix(self._bos)
-        tokens = self._model.tokenize(text, add_special=True)
+        tokens = self._model.tokenize_prompt(self.prompt(message))
         bos = self._model.bos
         if bos >= 0 and (tokens[:1] != [bos] or tokens.count(bos) != 1):
             raise UserError(

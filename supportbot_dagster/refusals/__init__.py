@@ -1,0 +1,1 @@
+"""The refuse-unknown habit: families of unanswerable questions and their deflections."""

@@ -17,8 +17,8 @@ from upath import UPath
 from supportbot_dagster import artifacts
 from supportbot_dagster.artifacts import Artifact, FileEntry, Manifest
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.partitions import is_month
 from supportbot_dagster.jsonl import Row, dumps, read_jsonl, write_jsonl_atomic
+from supportbot_dagster.partitions import is_month
 
 
 class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -100,6 +100,32 @@ class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]
                 return self.read_rows(asset, candidate)
         return None
 
+    def promoted_months(self) -> list[str]:
+        """Months whose release was promoted, oldest first; what cannot be read does not count."""
+        found: list[str] = []
+        for month in self.months("release"):
+            try:
+                decision = self.load("release", month).read_json("release.json")
+            except UserError:
+                continue
+            if decision["promoted"]:
+                found.append(month)
+        return found
+
+    def last_promoted(self, before: str) -> Artifact | None:
+        """The bundle of the last promoted release before a month, or None."""
+        for month in reversed(self.promoted_months()):
+            if month < before:
+                try:
+                    return self.load("ollama_bundle", month)
+                except UserError:
+                    continue
+        return None
+
+    def is_latest_promoted(self, month: str) -> bool:
+        """Whether no later month has been promoted."""
+        return all(other <= month for other in self.promoted_months())
+
     def read_rows(self, asset: str, month: str) -> list[Row] | None:
         """The rows of an asset, or None when there are none yet."""
         path = self.rows_target(asset, month)
@@ -140,9 +166,7 @@ class ArtifactIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> Artifact:
         """The artifact of the same month, or the unpartitioned one."""
         month = (
-            context.asset_partition_key
-            if context.has_asset_partitions
-            else artifacts.UNPARTITIONED
+            context.asset_partition_key if context.has_asset_partitions else artifacts.UNPARTITIONED
         )
         return self._store.load(context.asset_key.to_user_string(), month)
 

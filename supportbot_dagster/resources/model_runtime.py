@@ -34,9 +34,7 @@ class ModelRuntime(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A function that answers one instruction with the shipped template and settings."""
         from supportbot_dagster.export.runtime import LlamaRuntime
 
-        runtime = LlamaRuntime(
-            gguf, n_ctx=self.context_tokens, threads=self.threads or None
-        )
+        runtime = LlamaRuntime(gguf, n_ctx=self.context_tokens, threads=self.threads or None)
 
         def ask(instruction: str) -> Reply:
             return runtime.generate(instruction, serving, seed=SEED)

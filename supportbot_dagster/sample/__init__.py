@@ -1,0 +1,1 @@
+"""The embedded product "Tracklight": help centre, tickets, recorded teacher, product file."""

@@ -50,17 +50,57 @@ _GROUPS = {
     "troubleshooting": "Troubleshooting",
 }
 # The order in which a reader meets them; an article that is not named follows by its file name.
-_ORDER = (
-    "what-is-tracklight create-workspace invite-teammates desktop-and-mobile-apps "
-    "keyboard-shortcuts general-settings members-and-roles delete-or-leave create-issues "
-    "edit-and-assign bulk-actions archive-and-delete labels relations-and-sub-issues "
-    "comments-and-mentions templates-and-recurring filters custom-views display-options search "
-    "create-team visibility workflow-statuses triage projects milestones project-updates cycles "
-    "cycle-automation slack github gitlab figma-and-embeds calendar-and-email api-keys graphql "
-    "webhooks import-issues export-data profile sign-in notifications sso-and-scim "
-    "audit-log-and-data plans-and-seats invoices-and-payment sync-and-offline common-errors "
-    "contact-support"
-).split()
+_ORDER = [
+    "what-is-tracklight",
+    "create-workspace",
+    "invite-teammates",
+    "desktop-and-mobile-apps",
+    "keyboard-shortcuts",
+    "general-settings",
+    "members-and-roles",
+    "delete-or-leave",
+    "create-issues",
+    "edit-and-assign",
+    "bulk-actions",
+    "archive-and-delete",
+    "labels",
+    "relations-and-sub-issues",
+    "comments-and-mentions",
+    "templates-and-recurring",
+    "filters",
+    "custom-views",
+    "display-options",
+    "search",
+    "create-team",
+    "visibility",
+    "workflow-statuses",
+    "triage",
+    "projects",
+    "milestones",
+    "project-updates",
+    "cycles",
+    "cycle-automation",
+    "slack",
+    "github",
+    "gitlab",
+    "figma-and-embeds",
+    "calendar-and-email",
+    "api-keys",
+    "graphql",
+    "webhooks",
+    "import-issues",
+    "export-data",
+    "profile",
+    "sign-in",
+    "notifications",
+    "sso-and-scim",
+    "audit-log-and-data",
+    "plans-and-seats",
+    "invoices-and-payment",
+    "sync-and-offline",
+    "common-errors",
+    "contact-support",
+]
 _TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8"}
 
 

@@ -1,0 +1,1 @@
+"""From docs sections to question-and-answer pairs: teachers and filters."""

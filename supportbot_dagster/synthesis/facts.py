@@ -13,7 +13,9 @@ _PATH = re.compile(
     r"[A-Z][\w'-]*(?: (?:settings|[A-Z][\w'-]*)){0,2}" + rf"(?:\s*(?:>|→|›)\s*{_STEP})+"
 )
 _ARROW = re.compile(r"\s*(?:>|→|›)\s*")
-_URL = re.compile(r"https?://[^\s)>\]\"']+|\b(?:[\w-]+\.)+(?:example|com|org|net|io|app)\b[^\s)>\]\"']*")
+_URL = re.compile(
+    r"https?://[^\s)>\]\"']+|\b(?:[\w-]+\.)+(?:example|com|org|net|io|app)\b[^\s)>\]\"']*"
+)
 _EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,:]\d+)*(?![\w])")
 _SHORTCUT = re.compile(

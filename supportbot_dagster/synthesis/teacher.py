@@ -187,6 +187,7 @@ def _plain_sentences(markdown: str) -> list[str]:
         for line in without_code.splitlines()
         if not line.lstrip().startswith(("|", "#"))
     ]
-    paragraphs = " ".join(line if line.endswith((".", "!", "?", ":")) else f"{line}."
-                          for line in lines if line)
+    paragraphs = " ".join(
+        line if line.endswith((".", "!", "?", ":")) else f"{line}." for line in lines if line
+    )
     return [part.strip() for part in _FIRST_SENTENCES.split(paragraphs) if part.strip()]

@@ -12,21 +12,27 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
-from supportbot_dagster.partitions import TicketWindow
 from supportbot_dagster.progress import Progress, silent
 from supportbot_dagster.tickets.importer import Comment, Export, Quarantined, Ticket, User
+from supportbot_dagster.tickets.known import Known, KnownIndex
 from supportbot_dagster.tickets.language import is_other_language
 from supportbot_dagster.tickets.mail import clean_message, is_automatic, is_spam, is_thanks_only
-from supportbot_dagster.tickets.names import Known, KnownIndex
 from supportbot_dagster.tickets.redaction import Redactor, doubts
-from supportbot_dagster.tickets.vendor import Vendor
 
 Role = Literal["customer", "agent"]
+
+
+class Window(Protocol):
+    """Creation times that count, such as :class:`supportbot_dagster.partitions.TicketWindow`."""
+
+    def __contains__(self, moment: datetime, /) -> bool: ...
+
 
 OUTSIDE_WINDOW = "outside window"
 UNSOLVED = "unsolved"
@@ -125,7 +131,7 @@ class ConversationResult:
 
 def build_conversations(
     export: Export,
-    window: TicketWindow,
+    window: Window,
     *,
     language: str = "en",
     account_tags: Iterable[str] = (),
@@ -230,7 +236,7 @@ class _People:
 
 def _conversation(
     ticket: Ticket,
-    window: TicketWindow,
+    window: Window,
     language: str,
     account_tags: frozenset[str],
     redactor: Redactor,
@@ -268,7 +274,8 @@ def _conversation(
         created_month=ticket.created_at.strftime("%Y-%m"),
         turns=turns,
         links=docs_links(replies, redactor, known),
-        account_specific=bool(account_tags & set(ticket.tags)) or looked_at_account(replies),
+        account_specific=bool(account_tags & set(ticket.tags))
+        or looked_at_account("\n".join(turn.text for turn in turns if turn.role == "agent")),
         single_turn=[turn.role for turn in turns] == ["customer", "agent"],
         hints=tuple(hints),
     )
@@ -305,7 +312,8 @@ def _sides(ticket: Ticket, people: _People) -> list[tuple[Role, str]] | str:
 
 _LINK = re.compile(r"https?://[^\s<>\"'|]{4,2000}")
 _TRACKING = re.compile(
-    r"^(?:utm_\w+|gclid|fbclid|msclkid|mc_\w+|ref|source|campaign|_hs\w+|hsa_\w+|igshid|s?id|vero_\w+|mkt_tok)$",
+    r"^(?:utm_\w+|gclid|fbclid|msclkid|mc_\w+|ref|source|campaign|_hs\w+|hsa_\w+|igshid|s?id|"
+    r"vero_\w+|mkt_tok)$",
     re.I,
 )
 
@@ -325,27 +333,53 @@ def docs_links(text: str, redactor: Redactor, known: KnownIndex | None = None) -
     return tuple(found)
 
 
-_YOUR = r"your (?:[\w\-]+ ){0,3}(?:account|workspace|invoices?|subscription|billing|plan|payment|card|logs?|team|project|issue|user|profile|trial|import|export|webhook|integration|settings|seats?|organi[sz]ation|domain|setup|history|audit log|api key|key)"
+_YOUR = (
+    r"your (?:[\w\-]+ ){0,3}(?:account|workspace|invoices?|subscription|billing|plan|payment|"
+    r"card|logs?|team|project|issue|user|profile|trial|import|export|webhook|integration|settings|"
+    r"seats?|organi[sz]ation|domain|setup|history|audit log|api key|key)"
+)
 _LOOKED = re.compile(
-    r"\bi(?:'ve| have)? ?(?:just |now |also |quickly )*(?:had a (?:quick |close |closer )?look|took a (?:quick |close |closer )?look|looked|checked|pulled up|went (?:into|through)|been through|dug (?:into|through)|reviewed|investigated|examined|opened)"
+    r"\bi(?:'ve| have)? ?(?:just |now )*(?:had a (?:quick |close )?look|took a (?:quick |close "
+    r")?look|looked|checked)(?: (?:at|in|into|on|up|through))? "
+    r"(?:(?:order|invoice|ticket|case|import|refund) |<[A-Z_]+>|the (?:\w+ )?(?:job|case|"
+    r"records?|refund|activity|order|payment|charge|request|application|import|session)\b|"
+    r"with (?:our )?(?:billing|finance|payments?)|for you\b|and your\b)|"
+    r"\bi(?:'ve| have)? ?looked up (?:the|your)\b|"
+    r"\bi(?:'ve| have)? ?(?:just |now |also |quickly )*(?:had a (?:quick |close |closer )?look|"
+    r"took a (?:quick |close |closer )?look|looked|checked|pulled up|went (?:into|through)|been "
+    r"through|dug (?:into|through)|reviewed|investigated|examined|opened)"
     r"(?: (?:at|in|into|on|up|through|inside|over))* (?:"
     + _YOUR
-    + r"|the (?:audit log|logs?|account|invoice|workspace|billing|payment|charge|import)|our (?:logs?|system|records|billing|side|database)|it (?:up|on our)|on our (?:side|end))|"
-    r"\b(?:looking|having looked|after (?:looking|checking)|from what i (?:can )?see|as far as i (?:can )?see)(?: \w+){0,2} (?:at|in|into|on|up) "
-    + _YOUR
-    + r"|"
+    + r"|the (?:audit log|logs?|account|invoice|workspace|billing|payment|charge|import)|our "
+    r"(?:logs?|system|records|billing|side|database)|it (?:up|on our)|on our (?:side|end))|"
+    r"\b(?:looking|having looked|after (?:looking|checking)|from what i (?:can )?see|as far as i "
+    r"(?:can )?see)(?: \w+){0,2} (?:at|in|into|on|up) " + _YOUR + r"|"
     r"\bi (?:can|could) (?:also |now |only )?see (?:that |in |on |from )?(?:"
     + _YOUR
-    + r"|you(?:'re| are|'ve| have|r last)|the (?:charge|payment|invoice|import|deletion|change)|<|an? (?:failed|declined|pending|duplicate|open|second)|two|three|one)|"
-    r"\b(?:i|we)(?:'ve| have)? (?:just |now |also |gone ahead and |already )*(?:refunded|credited|re-?sent|reset|extended|cancelled|canceled|upgraded|downgraded|restored|re-?activated|unlocked|reopened|removed the|voided|issued|applied|corrected|transferred|deleted your|merged your|enabled|re-?ran|restarted|raised|bumped|updated your|changed your|added your|escalated your)\b|"
+    + r"|you(?:'re| are|'ve| have|r last)|the (?:charge|payment|invoice|import|deletion|change)|"
+    r"<|an? (?:failed|declined|pending|duplicate|open|second)|two|three|one)|"
+    r"\b(?:i|we)(?:'ve| have)? (?:just |now |also |gone ahead and |already )*(?:refunded|"
+    r"credited|re-?sent|reset|extended|cancelled|canceled|upgraded|downgraded|restored|"
+    r"re-?activated|unlocked|reopened|removed the|voided|issued|applied|corrected|transferred|"
+    r"deleted your|merged your|enabled|re-?ran|restarted|raised|bumped|updated your|changed your|"
+    r"added your|escalated your)\b|"
     r"\b(?:on|from|according to|per|in) (?:"
     + _YOUR
-    + r" (?:shows?|says?|it (?:shows?|looks)|i (?:can )?see|there (?:is|are|was|were))|(?:the|your) audit log\b[^.]{0,40}(?:shows?|,))|"
-    r"\byour (?:last|latest|most recent|next|current|previous) (?:invoice|charge|payment|renewal|import|export) (?:was|is|failed|went|did|of|for|from|shows)|"
-    r"\byour (?:workspace|account|team) (?:is|was) (?:currently |still |now |already )*(?:on (?:the|a) \w+ (?:plan|trial)|suspended|locked|read-only|deactivated|limited|overdue|past due|scheduled)|"
-    r"\byour (?:trial|plan|subscription|renewal|grace period) (?:ends|ended|expires|expired|renews|renewed|started|runs out|lapsed) (?:on|at|in|yesterday|today|tomorrow|last|next)|"
-    r"\byou (?:currently |now |still )?(?:have|had) \d+ (?:paid |active |billed |used )?(?:seats?|members?|users?|guests?|issues)\b|"
-    r"\b(?:was|were) (?:deleted|removed|changed|suspended|archived|revoked|downgraded|charged|refunded|declined) (?:by|on) (?:<|\d|monday|tuesday|wednesday|thursday|friday|saturday|sunday|january|february|march|april|may|june|july|august|september|october|november|december|one of your|an? (?:owner|admin)|your (?:bank|card))|"
+    + r" (?:shows?|says?|it (?:shows?|looks)|i (?:can )?see|there (?:is|are|was|were))|(?:the|"
+    r"your) audit log\b[^.]{0,40}(?:shows?|,))|"
+    r"\byour (?:last|latest|most recent|next|current|previous) (?:invoice|charge|payment|renewal|"
+    r"import|export) (?:was|is|failed|went|did|of|for|from|shows)|"
+    r"\byour (?:workspace|account|team) (?:is|was) (?:currently |still |now |already )*(?:on "
+    r"(?:the|a) \w+ (?:plan|trial)|suspended|locked|read-only|deactivated|limited|overdue|past "
+    r"due|scheduled)|"
+    r"\byour (?:trial|plan|subscription|renewal|grace period) (?:ends|ended|expires|expired|"
+    r"renews|renewed|started|runs out|lapsed) (?:on|at|in|yesterday|today|tomorrow|last|next)|"
+    r"\byou (?:currently |now |still )?(?:have|had) \d+ (?:paid |active |billed |used "
+    r")?(?:seats?|members?|users?|guests?|issues)\b|"
+    r"\b(?:was|were) (?:deleted|removed|changed|suspended|archived|revoked|downgraded|charged|"
+    r"refunded|declined) (?:by|on) (?:<|\d|monday|tuesday|wednesday|thursday|friday|saturday|"
+    r"sunday|january|february|march|april|may|june|july|august|september|october|november|"
+    r"december|one of your|an? (?:owner|admin)|your (?:bank|card))|"
     r"\bhad a (?:quick |close )?look at " + _YOUR,
     re.IGNORECASE,
 )

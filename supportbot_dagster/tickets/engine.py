@@ -1,9 +1,9 @@
 """Presidio, set up for help-desk text without a language model.
 
 What lives here: the recognizers' and the NLP engine's classes and the two engines built of them.
-What does not: what the recognizers look for (:mod:`supportbot_dagster.tickets.rules`,
-:mod:`supportbot_dagster.tickets.names`). The classes are made inside :func:`build_engine`, because
-presidio and spaCy cost seconds to import and the code location must load without them.
+What does not: what the recognizers look for (``rules.py``, ``known.py``, ``persons.py``,
+``companies.py``). The classes are made inside :func:`build_engine`, because presidio and spaCy cost
+seconds to import and the code location must load without them.
 """
 
 from __future__ import annotations
@@ -13,16 +13,35 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from supportbot_dagster.tickets.names import KnownIndex, companies, mail_hosts, persons
-from supportbot_dagster.tickets.rules import RULES, Scan
+from supportbot_dagster.tickets.companies import companies, mail_hosts
+from supportbot_dagster.tickets.known import KnownIndex
+from supportbot_dagster.tickets.persons import persons
+from supportbot_dagster.tickets.rule import Scan
+from supportbot_dagster.tickets.rules import RULES
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import fold, shadow
 
 NAME_RECOGNIZERS = ("person", "company", "mail_host", "known")
-ENTITIES = (
-    "ADDRESS CARD COMPANY DATE_OF_BIRTH EMAIL HANDLE IBAN ID IP LOCATION MAC PERSON PHONE REFERENCE SECRET URL "
-    "WALLET WORKSPACE_URL"
-).split()
+ENTITIES = [
+    "ADDRESS",
+    "CARD",
+    "COMPANY",
+    "DATE_OF_BIRTH",
+    "EMAIL",
+    "HANDLE",
+    "IBAN",
+    "ID",
+    "IP",
+    "LOCATION",
+    "MAC",
+    "PERSON",
+    "PHONE",
+    "REFERENCE",
+    "SECRET",
+    "URL",
+    "WALLET",
+    "WORKSPACE_URL",
+]
 _DIGIT = re.compile(r"\d")
 _SCORES = {"known": 0.86, "person": 0.72, "company": 0.73, "mail_host": 0.7}
 
@@ -59,6 +78,12 @@ class Engine:
             (item.entity_type, text[item.start : item.end])
             for item in results
             if item.entity_type in {"PERSON", "COMPANY"} and item.score < _SCORES["known"]
+        )
+        found.update(
+            ("SECRET", text[item.start : item.end])
+            for item in results
+            # long enough not to be a part of ordinary words
+            if item.entity_type == "SECRET" and item.end - item.start >= 6
         )
         for item in results:
             slug = text[item.start : item.end].rstrip("/").rpartition("/")[2]
@@ -104,7 +129,7 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
     if unknown:
         raise ValueError(f"no recognizer is called {', '.join(sorted(unknown))}")
 
-    class ScanArtifacts(NlpArtifacts):
+    class ScanArtifacts(NlpArtifacts):  # type: ignore[misc, unused-ignore]
         """Presidio's artifacts with the scan that the recognizers share."""
 
         def __init__(self, scan: Scan, known: KnownIndex | None, tokens: Any, engine: Any) -> None:
@@ -119,7 +144,7 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
             self.scan = scan
             self.known = known
 
-    class BlankEngine(NlpEngine):
+    class BlankEngine(NlpEngine):  # type: ignore[misc, unused-ignore]
         """A blank spaCy pipeline: a tokenizer and nothing that needs a download.
 
         The recognizers read the text itself, so tokens are made only for a caller that comes
@@ -164,11 +189,12 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
         def get_supported_languages(self) -> list[str]:
             return ["en"]
 
-    class TicketRecognizer(EntityRecognizer):
+    class TicketRecognizer(EntityRecognizer):  # type: ignore[misc, unused-ignore]
         """One named recognizer: a table of rules, or a function that finds names."""
 
         def __init__(self, name: str, entities: list[str]) -> None:
             super().__init__(supported_entities=entities, name=name, supported_language="en")
+            self._recognizer = name
             self._rules = RULES.get(name, [])
 
         def load(self) -> None:
@@ -179,14 +205,14 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
             for rule in self._rules:
                 for span in rule.spans(scan):
                     yield rule.entity, span, rule.score
-            score = _SCORES.get(self.name, 0.0)
-            if self.name == "person":
+            score = _SCORES.get(self._recognizer, 0.0)
+            if self._recognizer == "person":
                 yield from (("PERSON", span, score) for span in persons(scan))
-            elif self.name == "company":
+            elif self._recognizer == "company":
                 yield from (("COMPANY", span, score) for span in companies(scan))
-            elif self.name == "mail_host":
+            elif self._recognizer == "mail_host":
                 yield from (("URL", span, score) for span in mail_hosts(scan))
-            elif self.name == "known" and artifacts.known is not None:
+            elif self._recognizer == "known" and artifacts.known is not None:
                 yield from ((entity, span, score) for entity, span in artifacts.known.spans(scan))
 
         def analyze(
@@ -195,7 +221,7 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
             if not isinstance(nlp_artifacts, ScanArtifacts):
                 raise TypeError("the recognizer needs the artifacts of its own engine")
             metadata = {
-                RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
+                RecognizerResult.RECOGNIZER_NAME_KEY: self._recognizer,
                 RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
             }
             return [
@@ -204,7 +230,7 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
                 if entity in entities
             ]
 
-    class NoContext(ContextAwareEnhancer):
+    class NoContext(ContextAwareEnhancer):  # type: ignore[misc, unused-ignore]
         """The rules weigh context themselves."""
 
         def __init__(self) -> None:
@@ -221,7 +247,7 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
         "person": ["PERSON"],
         "company": ["COMPANY"],
         "mail_host": ["URL"],
-        "known": ["COMPANY", "PERSON", "URL"],
+        "known": ["COMPANY", "PERSON", "SECRET", "URL"],
     }
     for name, entities in entities_of.items():
         if name not in without:
@@ -232,9 +258,8 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
         supported_languages=["en"],
         context_aware_enhancer=NoContext(),
     )
+    anonymizer = AnonymizerEngine()  # type: ignore[no-untyped-call]
     operators = {
         entity: OperatorConfig("replace", {"new_value": f"<{entity}>"}) for entity in ENTITIES
     }
-    return Engine(
-        analyzer, AnonymizerEngine(), operators, ConflictResolutionStrategy.REMOVE_INTERSECTIONS
-    )
+    return Engine(analyzer, anonymizer, operators, ConflictResolutionStrategy.REMOVE_INTERSECTIONS)

@@ -104,7 +104,7 @@ class Export:
     quarantined: tuple[Quarantined, ...] = ()
 
 
-class _Malformed(Exception):
+class _MalformedError(Exception):
     """What is wrong with one ticket, in words that quote nothing of it."""
 
 
@@ -212,7 +212,7 @@ def _read_any(path: Path, text: str, collected: _Collected) -> datetime | None:
         _read_ticket(raw, f"ticket {number}", collected)
     try:
         return _time(document, "exported_at") if document.get("exported_at") else None
-    except _Malformed as error:
+    except _MalformedError as error:
         raise UserError(f"{path}: {error}. Write times as 2026-11-01T00:00:00Z.") from None
 
 
@@ -279,11 +279,11 @@ def _read_ticket(raw: Any, place: str, collected: _Collected) -> None:
     name = place
     try:
         if not isinstance(raw, dict):
-            raise _Malformed(f"it is a {type(raw).__name__}, not an object")
+            raise _MalformedError(f"it is a {type(raw).__name__}, not an object")
         if isinstance(raw.get("id"), int | str) and not isinstance(raw.get("id"), bool):
             name = str(raw["id"])
         ticket = _ticket(raw)
-    except _Malformed as error:
+    except _MalformedError as error:
         collected.quarantined.append(Quarantined(name, str(error)))
         return
     earlier = collected.tickets.get(ticket.id)
@@ -299,17 +299,17 @@ def _read_ticket(raw: Any, place: str, collected: _Collected) -> None:
 def _ticket(raw: Json) -> Ticket:
     identity = raw.get("id")
     if isinstance(identity, bool) or not isinstance(identity, int | str) or identity == "":
-        raise _Malformed("'id' is missing or neither a number nor a string")
+        raise _MalformedError("'id' is missing or neither a number nor a string")
     status = raw.get("status")
     if not isinstance(status, str):
-        raise _Malformed("'status' is missing or not a string")
+        raise _MalformedError("'status' is missing or not a string")
     comments = raw.get("comments")
     if not isinstance(comments, list):
-        raise _Malformed("'comments' is missing or not a list")
+        raise _MalformedError("'comments' is missing or not a list")
     created = _time(raw, "created_at")
     tags = raw.get("tags") or []
     if not isinstance(tags, list):
-        raise _Malformed("'tags' is not a list")
+        raise _MalformedError("'tags' is not a list")
     parsed = [_comment(comment, number) for number, comment in enumerate(comments, start=1)]
     parsed.sort(key=lambda comment: comment.created_at)
     requester = raw.get("requester_id")
@@ -335,18 +335,18 @@ def _ticket(raw: Json) -> Ticket:
 
 def _comment(raw: Any, number: int) -> Comment:
     if not isinstance(raw, dict):
-        raise _Malformed(f"comment {number} is not an object")
+        raise _MalformedError(f"comment {number} is not an object")
     body = raw.get("body", raw.get("plain_body"))
     if not isinstance(body, str):
-        raise _Malformed(f"comment {number} has no text in 'body'")
+        raise _MalformedError(f"comment {number} has no text in 'body'")
     public = raw.get("public", True)
     if not isinstance(public, bool):
         # a note that is not clearly public must not leave
-        raise _Malformed(f"comment {number}: 'public' is neither true nor false")
+        raise _MalformedError(f"comment {number}: 'public' is neither true nor false")
     try:
         created = _time(raw, "created_at")
-    except _Malformed as error:
-        raise _Malformed(f"comment {number}: {error}") from None
+    except _MalformedError as error:
+        raise _MalformedError(f"comment {number}: {error}") from None
     channel, source = _channel(raw.get("via"))
     return Comment(_id(raw.get("author_id")), public, created, body, channel, source)
 
@@ -369,11 +369,11 @@ def _channel(via: Any) -> tuple[str, str]:
 def _time(raw: Json, key: str) -> datetime:
     value = raw.get(key)
     if not isinstance(value, str):
-        raise _Malformed(f"'{key}' is missing or not a time")
+        raise _MalformedError(f"'{key}' is missing or not a time")
     try:
         moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
     except ValueError:
-        raise _Malformed(f"'{key}' is not a time of the form 2026-11-01T00:00:00Z") from None
+        raise _MalformedError(f"'{key}' is not a time of the form 2026-11-01T00:00:00Z") from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -11,6 +11,8 @@ import html
 import re
 import unicodedata
 
+from supportbot_dagster.tickets.words import word_set
+
 _M = re.IGNORECASE | re.MULTILINE
 
 _QUOTE_START = re.compile(
@@ -33,16 +35,20 @@ _SIGNATURE_START = re.compile(
     r"^[ \t]*--[ \t]*$|^[ \t]*[_]{5,}[ \t]*$|^[ \t]*[-*=]{5,}[ \t]*$", re.MULTILINE
 )
 _DEVICE_LINE = re.compile(
-    r"^[ \t]*(?:Sent (?:from|via|with) (?:my |a )?(?:i?phone|ipad|mac|android|samsung|mobile|outlook|mail|"
-    r"yahoo|gmail|proton|blackberry|superhuman|spark|tablet|galaxy|pixel|hey|front|windows)[^\n]{0,60}|"
+    r"^[ \t]*(?:Sent (?:from|via|with) (?:my |a )?(?:i?phone|ipad|mac|android|samsung|mobile|"
+    r"outlook|mail|"
+    r"yahoo|gmail|proton|blackberry|superhuman|spark|tablet|galaxy|pixel|hey|front|"
+    r"windows)[^\n]{0,60}|"
     r"Get Outlook for \w+[^\n]{0,60}|Von meinem (?:iPhone|iPad|Handy)[^\n]{0,40}|"
     r"Envoy\u00e9 de(?:puis)? mon [^\n]{0,40}|Enviado desde mi [^\n]{0,40}|"
-    r"(?:please )?(?:excuse|forgive|pardon) (?:any |my |the )?(?:brevity|typos|spelling)[^\n]{0,60}|"
+    r"(?:please )?(?:excuse|forgive|pardon) (?:any |my |the )?(?:brevity|typos|"
+    r"spelling)[^\n]{0,60}|"
     r"typed on (?:a|my) phone[^\n]{0,60})[ \t]*$",
     _M,
 )
 _DISCLAIMER = re.compile(
-    r"^[ \t*_]*(?:(?:this|the) (?:e-?mail|message|communication|information|transmission)[^\n]{0,120}"
+    r"^[ \t*_]*(?:(?:this|the) (?:e-?mail|message|communication|information|"
+    r"transmission)[^\n]{0,120}"
     r"(?:confidential|privileged|intended (?:only|solely)|legally)|"
     r"confidentiality (?:notice|note)|disclaimer ?:|legal notice|"
     r"if you (?:are not|have received|received) (?:the intended|this (?:e-?mail|message))|"
@@ -52,20 +58,25 @@ _DISCLAIMER = re.compile(
     _M,
 )
 _CONTACT_LINE = re.compile(
-    r"(?:^|\b)(?:tel|phone|mobile|mob|cell|fax|office|direct|t|m|p|e|w|e-?mail|web|skype|linkedin)[.:]\s*\S|"
+    r"(?:^|\b)(?:tel|phone|mobile|mob|cell|fax|office|direct|t|m|p|e|w|e-?mail|web|skype|"
+    r"linkedin)[.:]\s*\S|"
     r"\+\d[\d ()\-.]{6,}|\(?\d{3}\)?[ .\-]\d{3}[ .\-]\d{4}|\b0\d{2,4}[ \-]\d{3,4}[ \-]?\d{3,4}|"
     r"^\S+@\S+\.\S+$|^(?:https?://|www\.)\S+$|^[\w\-]+(?:\.[\w\-]+)+$",
     re.IGNORECASE,
 )
 _CLOSER_LINE = re.compile(
-    r"^[ \t]*(?:(?:many )?thanks|thank you|thx|ty|cheers|(?:kind|best|warm|warmest|kindest)(?: (?:regards|wishes))?|"
+    r"^[ \t]*(?:(?:many )?thanks|thank you|thx|ty|cheers|(?:kind|best|warm|warmest|kindest)(?: "
+    r"(?:regards|wishes))?|"
     r"best|regards|sincerely|yours[\w ]*|all the best|respectfully|take care|br|rgds|"
-    r"mit freundlichen gr\w+|cordialement|saludos)(?: (?:so much|again|a lot|in advance|and \w+ regards))?[ ,.!]*$",
+    r"mit freundlichen gr\w+|cordialement|saludos)(?: (?:so much|again|a lot|in advance|and \w+ "
+    r"regards))?[ ,.!]*$",
     re.IGNORECASE,
 )
 _TITLE_LINE = re.compile(
-    r"\b(?:head|director|manager|engineer|developer|lead|officer|ceo|cto|cfo|coo|founder|ops|operations|"
-    r"consultant|analyst|designer|coordinator|vp|president|assistant|administrator|specialist|architect|"
+    r"\b(?:head|director|manager|engineer|developer|lead|officer|ceo|cto|cfo|coo|founder|ops|"
+    r"operations|"
+    r"consultant|analyst|designer|coordinator|vp|president|assistant|administrator|specialist|"
+    r"architect|"
     r"she/her|he/him|they/them|inc|llc|ltd|gmbh|limited|corp)\b|[|\u2022\u00b7]",
     re.IGNORECASE,
 )
@@ -90,7 +101,7 @@ def clean_message(body: str) -> str:
     text = "\n".join(lines)
     signature = _SIGNATURE_START.search(text)
     if signature and text[: signature.start()].strip():
-        # a dashed rule in the middle of a long message divides, a short rest below it is a signature
+        # a dashed rule amid a long message divides; a short rest below it is a signature
         rest = text[signature.end() :].strip()
         if text[signature.start() : signature.end()].strip() == "--" or rest.count("\n") <= 8:
             text = text[: signature.start()]
@@ -134,33 +145,48 @@ def _is_contact_only(line: str) -> bool:
 
 
 _AUTO_SUBJECT = re.compile(
-    r"^\s*(?:(?:re|aw|fw|fwd|sv|vs):\s*)*(?:automatic reply|auto(?:matic)?[ -]?(?:reply|response|responder|antwort)|"
-    r"auto:|out[ -]of[ -](?:the[ -])?office(?:[ -]?(?:reply|message|auto\w*|notification))?\s*(?:[:\-(\u2013]|$|re:|until|till|from)|ooo\s*[:\-]|"
-    r"abwesen\w*|automatische antwort|r\u00e9ponse automatique|respuesta autom\u00e1tica|resposta autom\u00e1tica|"
+    r"^\s*(?:(?:re|aw|fw|fwd|sv|vs):\s*)*(?:\[auto\w*\]|\[?(?:ticket|request|case) (?:received|"
+    r"created|logged)\b|automatic reply|auto(?:matic)?[ -]?(?:reply|response|responder|antwort)|"
+    r"auto:|out[ -]of[ -](?:the[ -])?office(?:[ -]?(?:reply|message|auto\w*|"
+    r"notification))?\s*(?:[:\-(\u2013]|$|re:|until|till|from)|ooo\s*[:\-]|"
+    r"abwesen\w*|automatische antwort|r\u00e9ponse automatique|respuesta autom\u00e1tica|"
+    r"resposta autom\u00e1tica|"
     r"risposta automatica|automatisch antwoord|autosvar|\u81ea\u52d5|undeliver(?:able|ed)|"
-    r"mail delivery (?:failed|failure|subsystem|status)|delivery (?:status notification|failure|has failed|incomplete|delayed)|"
-    r"returned mail|failure notice|message (?:not delivered|undeliverable|blocked)|non[ -]?delivery|"
-    r"(?:i am |i'm )?on (?:annual |parental |maternity |sick )?leave\b|(?:on )?vacation(?: reply| message| response)|away from (?:the |my )?(?:office|desk))",
+    r"mail delivery (?:failed|failure|subsystem|status)|delivery (?:status notification|failure|"
+    r"has failed|incomplete|delayed)|"
+    r"returned mail|failure notice|message (?:not delivered|undeliverable|blocked)|non[ "
+    r"-]?delivery|"
+    r"(?:i am |i'm )?on (?:annual |parental |maternity |sick )?leave\b|(?:on )?vacation(?: reply|"
+    r" message| response)|away from (?:the |my )?(?:office|desk))",
     re.IGNORECASE,
 )
 _AUTO_HEADER = re.compile(
-    r"^(?:auto-submitted: ?auto|x-auto\w*:|x-failed-recipients:|precedence: ?(?:auto_reply|bulk|junk)|"
-    r"reporting-mta:|final-recipient:|diagnostic-code:|action: ?failed|content-type: ?multipart/report)",
+    r"^(?:auto-submitted: ?auto|x-auto\w*:|x-failed-recipients:|precedence: ?(?:auto_reply|bulk|"
+    r"junk)|"
+    r"reporting-mta:|final-recipient:|diagnostic-code:|action: ?failed|content-type: "
+    r"?multipart/report)",
     _M,
 )
 _AUTO_BODY = re.compile(
-    r"^\W*(?:(?:hi|hello|dear)[^\n]{0,40}\n+\s*)?(?:thank(?:s| you) for (?:your |the |contacting |reaching |getting |emailing |writing)[^\n.!]{0,60}[.!]\s*)?"
+    r"^\W*(?:(?:hi|hello|dear)[^\n]{0,40}\n+\s*)?(?:thank(?:s| you) for (?:your |the |contacting "
+    r"|reaching |getting |emailing |writing)[^\n.!]{0,60}[.!]\s*)?"
     r"(?:please note (?:that )?)?(?:"
-    r"i(?:'m| am| will be) (?:currently |now |presently )?(?:out of (?:the )?office|on (?:annual |parental |maternity |paternity |sick |holiday )?(?:leave|vacation|holiday)|"
+    r"i(?:'m| am| will be) (?:currently |now |presently )?(?:out of (?:the )?office|on (?:annual "
+    r"|parental |maternity |paternity |sick |holiday )?(?:leave|vacation|holiday)|"
     r"away (?:from|until|on|and)|travell?ing (?:until|with|and)|ooo\b)|"
     r"i no longer work (?:at|for|with)|"
-    r"this is an automat(?:ic|ed)(?:ally generated)? (?:reply|response|message|e-?mail|notification)|"
+    r"(?:-- ?)?please (?:reply|type)[^\n]{0,20} above this line|this is an automat(?:ic|"
+    r"ed)(?:ally generated)? (?:confirmation|acknowledge?ment|reply|response|message|e-?mail|"
+    r"notification)|"
     r"this mailbox is (?:not|no longer) (?:monitored|in use)|"
-    r"(?:your message|delivery|the following message)[^\n]{0,80}(?:could ?n[o']t be delivered|was not delivered|wasn't delivered|has failed|undeliverable|failed permanently)|"
+    r"(?:your message|delivery|the following message)[^\n]{0,80}(?:could ?n[o']t be delivered|"
+    r"was not delivered|wasn't delivered|has failed|undeliverable|failed permanently)|"
     r"this message was created automatically by mail delivery|"
     r"delivery (?:to the following|has failed)|address not found|"
-    r"we have received your (?:e-?mail|message|request|enquiry|inquiry)[^\n]{0,80}(?:ticket|reference|case|shortly|within)|"
-    r"ich bin (?:derzeit|zurzeit|aktuell|bis)[^\n]{0,40}(?:nicht im b\u00fcro|abwesend|im urlaub|nicht erreichbar)|"
+    r"we have received your (?:e-?mail|message|request|enquiry|inquiry)[^\n]{0,80}(?:ticket|"
+    r"reference|case|shortly|within)|"
+    r"ich bin (?:derzeit|zurzeit|aktuell|bis)[^\n]{0,40}(?:nicht im b\u00fcro|abwesend|im urlaub|"
+    r"nicht erreichbar)|"
     r"je suis (?:actuellement )?absente?|estoy fuera de la oficina|estou fora do escrit\u00f3rio)",
     re.IGNORECASE,
 )
@@ -180,7 +206,10 @@ def is_automatic(subject: str, body: str, sender: str) -> bool:
     """
     if subject and _AUTO_SUBJECT.match(subject) and "?" not in subject:
         return True
-    if _AUTO_HEADER.search(body[:2000]) or _AUTO_BODY.match(body):
+    if _AUTO_HEADER.search(body[:2000]):
+        return True
+    # "I'm on leave next week, how do I hand it over?" was typed by a person
+    if _AUTO_BODY.match(body) and "?" not in body[:400]:
         return True
     return bool(re.search(r"mailer-daemon|postmaster", sender, re.IGNORECASE)) or (
         bool(_ROBOT_SENDER.search(sender)) and "?" not in body
@@ -188,12 +217,17 @@ def is_automatic(subject: str, body: str, sender: str) -> bool:
 
 
 _SPAM = re.compile(
-    r"\b(?:seo (?:services?|agency|expert|audit|packages?|company)|(?:high[- ]quality )?back-?links?\b|guest post(?:s|ing)?|link (?:building|insertion)|"
-    r"domain authority|rank (?:#?1|first|higher|your)[^.\n]{0,30}google|google (?:first page|rankings?)|increase (?:your )?(?:traffic|sales|followers)|"
-    r"web (?:design|development) (?:company|services)|lead generation|e-?mail lists? (?:for sale|of)|verified leads|"
+    r"\b(?:seo (?:services?|agency|expert|audit|packages?|company)|(?:high[- ]quality "
+    r")?back-?links?\b|guest post(?:s|ing)?|link (?:building|insertion)|"
+    r"domain authority|rank (?:#?1|first|higher|your)[^.\n]{0,30}google|google (?:first page|"
+    r"rankings?)|increase (?:your )?(?:traffic|sales|followers)|"
+    r"web (?:design|development) (?:company|services)|lead generation|e-?mail lists? (?:for sale|"
+    r"of)|verified leads|"
     r"casino|viagra|cialis|forex|crypto (?:investment|signals)|bitcoin (?:investment|doubl\w+)|"
-    r"(?:million|inheritance|beneficiary)[^.\n]{0,40}(?:usd|dollars|fund|transfer)|lottery|you(?:'ve| have) won|"
-    r"work from home (?:and )?earn|cheap (?:meds|watches)|hot singles|adult (?:dating|cam)|payday loan|unsecured loan)\b",
+    r"(?:million|inheritance|beneficiary)[^.\n]{0,40}(?:usd|dollars|fund|transfer)|lottery|"
+    r"you(?:'ve| have) won|"
+    r"work from home (?:and )?earn|cheap (?:meds|watches)|hot singles|adult (?:dating|cam)|"
+    r"payday loan|unsecured loan)\b",
     re.IGNORECASE,
 )
 
@@ -207,21 +241,32 @@ def is_spam(tags: tuple[str, ...], subject: str, body: str) -> bool:
     return len(marks) >= 2 or (len(marks) == 1 and links >= 2)
 
 
-_THANKS = frozenset(
-    "thanks thank thx tnx ty tysm thankyou cheers perfect great awesome brilliant excellent amazing lovely super "
-    "wonderful worked works working solved sorted fixed resolved done appreciated legend lifesaver merci danke gracias "
-    "wow yay woohoo nice cool fantastic superb found helped helpful tanks thnks thanx thankss".split()
+_THANKS = word_set(
+    "thanks thank thx tnx ty tysm thankyou cheers perfect great awesome brilliant excellent "
+    "amazing lovely super "
+    "wonderful worked works working solved sorted fixed resolved done appreciated legend "
+    "lifesaver merci danke gracias "
+    "grazie obrigado obrigada mahalo kiitos exactly star heaps appreciate spot wow yay woohoo "
+    "nice cool fantastic superb found helped helpful tanks thnks thanx thankss"
 )
 _MORE = re.compile(
-    r"\?|\b(?:but|however|still|also|another|one more|except|unfortunately|although|not|doesn'?t|didn'?t|"
-    r"isn'?t|can'?t|cannot|won'?t|wasn'?t|how|why|what|where|which|instead|issue is|problem is|wondering|"
-    r"please|could you|can you|follow[- ]up|next question|wait|hmm|actually|error|wrong|fails?|failed)\b",
+    r"\?|\b(?:but|however|still|also|another|one more|except|unfortunately|although|not|doesn'?t|"
+    r"didn'?t|"
+    r"isn'?t|can'?t|cannot|won'?t|wasn'?t|how|why|what|where|which|instead|issue is|problem is|"
+    r"wondering|"
+    r"please|could you|can you|follow[- ]up|next question|wait|hmm|actually|error|wrong|fails?|"
+    r"failed)\b",
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(
-    r"no (?:more|further|other) (?:questions?|help)|not? (?:a )?problem|no worries|can'?t thank you enough|"
-    r"could ?n[o']t be (?:happier|better)|how (?:silly|easy|simple|stupid|quick)[\w ]*|didn'?t (?:see|notice|spot|know)[\w ]*|"
-    r"what a[\w ]*|(?:please )?(?:feel free to )?(?:you can )?close (?:this|the) (?:ticket|case)|please close(?: this| it)?",
+    r"no (?:more|further|other) (?:questions?|help)|not? (?:a )?problem|no worries|can'?t thank "
+    r"you enough|"
+    r"could ?n[o']t be (?:happier|better)|how (?:silly|easy|simple|stupid|quick)[\w ]*|didn'?t "
+    r"(?:see|notice|spot|know)[\w ]*|"
+    r"(?:exactly |just )?what i (?:needed|wanted|hoped|was (?:looking for|after)|meant)(?: for)?|"
+    r"that'?s it\b|"
+    r"what a[\w ]*|(?:please )?(?:feel free to )?(?:you can )?close (?:this|the) (?:ticket|case)|"
+    r"please close(?: this| it)?",
     re.IGNORECASE,
 )
 

@@ -3,7 +3,7 @@
 What lives here: :class:`Redactor`, the only door through which ticket text leaves this package, the
 doubts about a redacted text that a person should look at, and the rows of ``supportbot redact``.
 What does not: the recognizers (:mod:`supportbot_dagster.tickets.rules`,
-:mod:`supportbot_dagster.tickets.names`) and the engine that runs them.
+:mod:`supportbot_dagster.tickets.persons`) and the engine that runs them.
 
 Raw text never enters a log line or an exception.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.engine import Engine, build_engine
-from supportbot_dagster.tickets.names import Known, KnownIndex, index_of
+from supportbot_dagster.tickets.known import Known, KnownIndex, index_of
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import TOOLS, strip_invisible, words
 
@@ -73,6 +73,7 @@ class Redactor:
             Known(
                 names=tuple(sorted(text for entity, text in found if entity == "PERSON")),
                 companies=tuple(sorted(text for entity, text in found if entity == "COMPANY")),
+                secrets=tuple(sorted(text for entity, text in found if entity == "SECRET")),
             )
         )
 
@@ -112,9 +113,9 @@ class Redactor:
 
 
 def redact_rows(rows: Iterable[Any], redactor: Redactor) -> Iterator[dict[str, Any]]:
-    """The rows of ``supportbot redact``: ``id``, ``text``, ``known_names`` in; ``id``, ``text`` out.
+    """The rows of ``supportbot redact``: the same ids in the same order, with redacted text.
 
-    Order and number stay the same. ``known_names`` may be left out.
+    A row has ``id``, ``text`` and, if it wants, ``known_names`` (persons or mailboxes).
 
     Raises:
         UserError: if a row lacks ``id`` or ``text`` or has one of the wrong type; the message names
@@ -138,7 +139,7 @@ def redact_rows(rows: Iterable[Any], redactor: Redactor) -> Iterator[dict[str, A
         yield {"id": row["id"], "text": redactor.redact_text(row["text"], people, (), mails)}
 
 
-_CAPITAL_PAIR = re.compile(r"(?<![.!?:>\n<\w] )(?<![<\w>])\b[A-Z][a-z]{2,} [A-Z][a-z]{2,}\b(?! ?>)")
+_CAPITAL_PAIR = re.compile(r"(?<![.!?:>\n] )(?<![<\w>/])\b[A-Z][a-z]{2,} [A-Z][a-z]{2,}\b(?! ?>)")
 _DOUBTS = (
     ("long number", re.compile(r"(?<![\w.,\-])\d[\d \-]{6,}\d(?![\w.,\-])")),
     ("at sign", re.compile(r"\S@\S")),

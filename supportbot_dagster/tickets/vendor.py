@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from supportbot_dagster.product import Product
-from supportbot_dagster.tickets.words import fold
+from supportbot_dagster.tickets.words import fold, word_set
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,12 @@ class Vendor:
         return self.owns_host(urlsplit(url).hostname or "")
 
 
-_SHARED_HOSTS = frozenset(
-    "github.io gitlab.io readthedocs.io gitbook.io netlify.app vercel.app zendesk.com intercom.help "
-    "gmail.com outlook.com freshdesk.com helpscoutdocs.com notion.site".split()
+_SHARED_HOSTS = word_set(
+    "github.io gitlab.io readthedocs.io gitbook.io netlify.app vercel.app zendesk.com "
+    "intercom.help "
+    "gmail.com outlook.com freshdesk.com helpscoutdocs.com notion.site"
 )
-_SECOND_LEVEL = frozenset("co com org net ac gov".split())
+_SECOND_LEVEL = word_set("co com org net ac gov")
 
 
 def _without_scheme(url: str) -> str:
@@ -74,7 +75,7 @@ def _without_scheme(url: str) -> str:
 
 
 def _registrable(hosts: Iterable[str], slug: str) -> tuple[str, ...]:
-    """Of ``docs.acme.com`` and ``acme.com`` the shorter; of ``docs.acme.com`` alone ``acme.com``."""
+    """The vendor's domains: ``acme.com`` of ``docs.acme.com``, unless a shared host is meant."""
     found: set[str] = set()
     for host in filter(None, hosts):
         labels = host.lower().split(".")

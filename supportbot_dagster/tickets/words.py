@@ -3,7 +3,7 @@
 What lives here: which words are ordinary vocabulary, which are given names, which name a tool,
 and the two shadows of a text (punctuation normalised; accents folded as well). What does not:
 any decision about a text; that is made in :mod:`supportbot_dagster.tickets.rules` and
-:mod:`supportbot_dagster.tickets.names`.
+:mod:`supportbot_dagster.tickets.persons`.
 """
 
 from __future__ import annotations
@@ -38,18 +38,25 @@ def _fold_table() -> dict[int, str]:
 
 _FOLD = _fold_table()
 
-PARTICLES = frozenset(
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text, for lists that are read better as a text."""
+    return frozenset(text.split())
+
+
+PARTICLES = word_set(
     "de del della der den des di do dos du da das el al bin ben ibn la las le les lo los van von "
-    "ter ten te zu zum zur san st saint mc mac abu af av y e i o".split()
+    "ter ten te zu zum zur san st saint mc mac abu af av y e i o"
 )
 
-TOOLS = frozenset(
+TOOLS = word_set(
     "slack github gitlab bitbucket jira confluence trello asana linear notion figma miro loom zoom "
     "google gmail outlook microsoft office excel word teams azure entra okta auth0 onelogin duo "
     "authy apple safari chrome chromium firefox edge opera brave arc vivaldi mac macos macbook "
     "iphone ipad ipados imac ios android windows linux ubuntu debian fedora samsung pixel "
     "youtube vimeo dropbox onedrive drive sharepoint zapier ifttt make n8n jenkins travis circleci "
-    "docker kubernetes aws amazon heroku vercel netlify cloudflare sentry datadog grafana pagerduty "
+    "docker kubernetes aws amazon heroku vercel netlify cloudflare sentry datadog grafana "
+    "pagerduty "
     "opsgenie intercom zendesk freshdesk hubspot salesforce stripe paypal xero quickbooks shopify "
     "wordpress webflow airtable monday clickup basecamp wrike smartsheet shortcut todoist "
     "discord telegram whatsapp signal skype webex facebook instagram twitter linkedin reddit "
@@ -68,7 +75,7 @@ TOOLS = frozenset(
     "paris berlin tokyo york dublin amsterdam madrid easter christmas utc gmt cet cest est edt "
     "pst pdt usa uk eu us "
     "monday tuesday wednesday thursday friday saturday sunday january february march april may "
-    "june july august september october november december".split()
+    "june july august september october november december"
 )
 
 

@@ -1,0 +1,1 @@
+"""Bases, LoRA training and the embedded base."""

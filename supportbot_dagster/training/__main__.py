@@ -4,14 +4,28 @@ What lives here: the command that Dagster starts through Pipes, and that ``accel
 start as well. Without a Pipes session it prints its progress. What does not: the training itself.
 """
 
+import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from dagster_pipes import open_dagster_pipes
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.training.lora import TrainingSpec, train_adapter
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when its parent dies.
+
+    A training that outlived a killed run would write the same checkpoints as its successor.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def main(arguments: list[str]) -> int:
@@ -19,12 +33,17 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m supportbot_dagster.training SPEC.json", file=sys.stderr)
         return 2
+    _die_with_parent()
+    under_dagster = DAGSTER_PIPES_CONTEXT_ENV_VAR in os.environ
     with open_dagster_pipes() as pipes:
 
         def report(step: int, steps: int, figures: dict[str, float]) -> None:
             shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            pipes.log.info(f"training step {step} of {steps}: {shown}")
-            print(f"  training: step {step} of {steps}: {shown}", file=sys.stderr, flush=True)
+            line = f"training step {step} of {steps}: {shown}"
+            if under_dagster:
+                pipes.log.info(line)
+            else:
+                print(line, file=sys.stderr, flush=True)
 
         try:
             result = train_adapter(TrainingSpec.from_file(Path(arguments[0])), report)

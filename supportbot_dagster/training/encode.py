@@ -63,9 +63,7 @@ def encode_rows(
         if len(ids) > max_length:
             too_long += 1
             continue
-        examples.append(
-            Example(input_ids=ids, labels=[IGNORED] * len(prompt) + ids[len(prompt) :])
-        )
+        examples.append(Example(input_ids=ids, labels=[IGNORED] * len(prompt) + ids[len(prompt) :]))
     return examples, too_long
 
 

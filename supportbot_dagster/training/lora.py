@@ -320,6 +320,8 @@ def _track(
         if validation_loss is not None:
             metrics.append(Metric("validation_loss", validation_loss, now, 0))
         params = [Param(name, str(value)) for name, value in asdict(spec.settings).items()]
-        client.log_batch(run.info.run_id, metrics=metrics, params=[*params, Param("rows", str(rows))])
+        client.log_batch(
+            run.info.run_id, metrics=metrics, params=[*params, Param("rows", str(rows))]
+        )
         mlflow.log_artifacts(spec.out_dir, artifact_path="adapter")
         return str(run.info.run_id)

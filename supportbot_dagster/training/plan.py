@@ -107,9 +107,7 @@ def make_plan(
     tokenizer = AutoTokenizer.from_pretrained(base_dir)
     examples, too_long = encode_rows(tokenizer, rows, settings.max_length)
     lengths = [len(example["input_ids"]) for example in examples]
-    answers = sum(
-        sum(label >= 0 for label in example["labels"]) for example in examples
-    )
+    answers = sum(sum(label >= 0 for label in example["labels"]) for example in examples)
     parameters, adapter, vocabulary = _count(base, base_dir, settings)
     tokens = sum(lengths)
     updates = math.ceil(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,12 @@ def _text(value: str) -> bytes:
     return struct.pack("<Q", len(data)) + data
 
 
-def write_gguf(path: Path, template: str | None = CHAT_TEMPLATE) -> Path:
+def write_gguf(path: Path, template: str | None = CHAT_TEMPLATE, *, add_bos: bool = True) -> Path:
     entries = [
         _text("general.architecture") + struct.pack("<I", 8) + _text("llama"),
         _text("tokenizer.ggml.bos_token_id") + struct.pack("<II", 4, 1),
         _text("tokenizer.ggml.eos_token_id") + struct.pack("<II", 4, 2),
+        _text("tokenizer.ggml.add_bos_token") + struct.pack("<I?", 7, add_bos),
         _text("tokenizer.ggml.tokens")
         + struct.pack("<IIQ", 9, 8, len(SPECIAL_TOKENS))
         + b"".join(map(_text, SPECIAL_TOKENS)),
@@ -65,8 +67,8 @@ def gguf(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_gguf(tmp_path: Path) -> Callable[[str | None], Path]:
-    return lambda template: write_gguf(tmp_path / "other.gguf", template)
+def make_gguf(tmp_path: Path) -> Callable[..., Path]:
+    return partial(write_gguf, tmp_path / "other.gguf")
 
 
 @pytest.fixture

@@ -65,3 +65,22 @@ def test_a_model_that_never_ends_its_answers_is_refused(make_gguf: MakeGguf) -> 
     path.write_bytes(path.read_bytes().replace(b"eos_token_id", b"xxx_token_id"))
     with pytest.raises(UserError, match="would not end"):
         render_modelfile(read_header(path), "m.gguf", Serving(), "a licence")
+
+
+@pytest.mark.parametrize(
+    ("added", "template", "fits"),
+    [
+        (True, POCKET, True),
+        (False, POCKET, False),
+        (True, POCKET.replace("{{ bos_token }}", ""), False),
+        (False, POCKET.replace("{{ bos_token }}", ""), True),
+    ],
+)
+def test_the_files_bos_setting_must_fit_its_template(
+    make_gguf: Callable[..., Path], added: bool, template: str, fits: bool
+) -> None:
+    header = read_header(make_gguf(template, add_bos=added))
+    text = render_modelfile(header, "m.gguf", Serving(), "a licence")
+    problems = template_problems(text, header)
+    assert (problems == []) is fits
+    assert fits or "beginning-of-sequence" in problems[0]

@@ -242,7 +242,9 @@ def test_hashes_know_content_only() -> None:
     first = extract_page(html, url="http://127.0.0.1:1/a", etag='"1"', last_modified="x")
     second = extract_page(html.replace(b"<p>", b"<p class=new>"), url="https://b.example/a")
     changed = extract_page(html.replace(b"two", b"three"), url="https://b.example/a")
-    assert isinstance(first, Page) and isinstance(second, Page) and isinstance(changed, Page)
+    assert isinstance(first, Page)
+    assert isinstance(second, Page)
+    assert isinstance(changed, Page)
     assert first.content_hash == second.content_hash != changed.content_hash
     assert first.sections == second.sections
     assert first.sections[0] == changed.sections[0]

@@ -1,0 +1,48 @@
+"""Checks on the model group.
+
+What lives here: what must hold of the adapter and the GGUF. What does not: the assets.
+"""
+
+import dagster as dg
+
+from supportbot_dagster.artifacts import Artifact
+from supportbot_dagster.assets.house import House
+from supportbot_dagster.checks.common import outcome
+
+
+def build(house: House) -> list[dg.AssetChecksDefinition]:
+    """The checks of this group for one product."""
+    limit = house.product.gates.top_token_agreement
+
+    @dg.asset_check(
+        asset="lora_adapter",
+        partitions_def=house.partitions,
+        description="The loss fell: the last tenth of the updates is below the first.",
+    )
+    def loss_fell(lora_adapter: Artifact) -> dg.AssetCheckResult:
+        losses = [
+            entry["loss"]
+            for entry in lora_adapter.read_json("training.json")["curve"]
+            if "loss" in entry
+        ]
+        tenth = max(1, len(losses) // 10)
+        first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+        return outcome(last < first, f"from {first:.3f} to {last:.3f} nats a token")
+
+    @dg.asset_check(
+        asset="gguf",
+        partitions_def=house.partitions,
+        blocking=True,
+        description="The F16 file agrees with transformers, token ids are identical, and the "
+        "prompt holds exactly one BOS.",
+    )
+    def export_is_faithful(gguf: Artifact) -> dg.AssetCheckResult:
+        parity = gguf.read_json("export.json")["parity_f16"]
+        share = parity["same_top_token_share"]
+        return outcome(
+            share >= limit and parity["token_ids_identical"] and parity["bos_count"] == 1,
+            f"same top token at {share:.2%} of {parity['positions']} positions, "
+            f"{parity['bos_count']} BOS",
+        )
+
+    return [loss_fell, export_is_faithful]

@@ -1,0 +1,43 @@
+"""The merged dataset, audited from its files.
+
+What lives here: the properties that make held-out figures mean something. What does not: the merge
+that should bring them about; it is audited, not trusted.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from supportbot_dagster.dataset.rows import SPLITS, Row, normalized_question
+
+
+def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
+    """Everything that is wrong, in words; empty when nothing is."""
+    problems: list[str] = []
+    groups: dict[str, set[str]] = defaultdict(set)
+    questions: dict[str, set[str]] = defaultdict(set)
+    ids: set[str] = set()
+    copied = {normalized_question(probe) for probe in probes}
+    for row in rows:
+        if row.split not in SPLITS:
+            problems.append(f"row {row.id} has no split")
+        if row.id in ids:
+            problems.append(f"row {row.id} stands twice")
+        ids.add(row.id)
+        groups[f"{row.bucket} {row.group}"].add(row.split)
+        normalized = normalized_question(row.question)
+        questions[normalized].add(row.split)
+        if normalized in copied:
+            problems.append(f"row {row.id} is a probe")
+        if not row.output.strip():
+            problems.append(f"row {row.id} has no output")
+    problems += [
+        f"{group} stands in {', '.join(sorted(splits))}"
+        for group, splits in groups.items()
+        if len(splits) > 1
+    ]
+    problems += [
+        f"the question {question!r} stands in {', '.join(sorted(splits))}"
+        for question, splits in questions.items()
+        if len(splits) > 1
+    ]
+    return problems

@@ -1,0 +1,110 @@
+"""Dagster's instance of an installation, and one retrain at a time.
+
+What lives here: opening the instance that ``dagster dev`` shows, closing the books of killed
+processes, and the lock of a month. What does not: configuration of a server deployment
+(``deploy/``).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from supportbot_dagster.errors import UserError
+from supportbot_dagster.settings import Settings
+
+PID_TAG = "supportbot/pid"
+HOST_TAG = "supportbot/host"
+_CONFIG = """\
+# Dagster's instance of a laptop: everything in SQLite in this folder, nothing sent anywhere.
+telemetry:
+  enabled: false
+concurrency:
+  pools:
+    default_limit: 1
+"""
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance in the installation's Dagster home, made on first use.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    home = settings.dagster_home
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists():
+            config.write_text(_CONFIG, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{home} cannot be written ({error.strerror}). Set SUPPORTBOT_ROOT to a folder that "
+            "can, or free space."
+        ) from None
+    os.environ["DAGSTER_HOME"] = str(home)
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def run_tags() -> dict[str, str]:
+    """Tags by which a later process tells whether the process of a run still lives."""
+    return {PID_TAG: str(os.getpid()), HOST_TAG: os.uname().nodename}
+
+
+def close_killed_runs(instance: dg.DagsterInstance) -> int:
+    """Mark runs of this host whose process is gone as failed; returns their number."""
+    closed = 0
+    unfinished = [
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.NOT_STARTED,
+    ]
+    runs = instance.get_runs(
+        dg.RunsFilter(statuses=unfinished, tags={HOST_TAG: os.uname().nodename})
+    )
+    for run in runs:
+        pid = run.tags.get(PID_TAG, "")
+        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+            instance.report_run_failed(run, "The process of this run was killed.")
+            closed += 1
+    return closed
+
+
+@contextmanager
+def month_lock(settings: Settings, month: str) -> Iterator[None]:
+    """Hold the month: two retrains of one month would overwrite each other's work.
+
+    Raises:
+        UserError: if another process holds it.
+    """
+    import fcntl
+
+    folder = settings.home / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    path: Path = folder / f"{month}.lock"
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise UserError(
+                f"Another retrain of {month} is under way (process {holder}). Wait for it, or "
+                "stop it first."
+            ) from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

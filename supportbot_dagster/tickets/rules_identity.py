@@ -1,0 +1,544 @@
+"""Rules for what an office knows a person by: ids, references, addresses, dates of birth.
+
+What lives here: government ids, order and account references, postal addresses. What does not:
+names (:mod:`supportbot_dagster.tickets.persons`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from supportbot_dagster.tickets.rule import (
+    UNIT_AFTER,
+    Rule,
+    Scan,
+    end_of,
+    regex,
+    value_of,
+)
+
+# --- government ids ----------------------------------------------------------------------------
+
+_ID_WORD = (
+    r"(?:vat(?:[ -]?(?:id|no\.?|nr\.?|number|reg\w*))?|tax[ -]?(?:id|no\.?|number|payer\w*|code|"
+    r"ref\w*)|"
+    r"tin|ein|itin|ssn|social security(?: number| no\.?)?|sin|nino?|national insurance(?: number|"
+    r" no\.?)?|"
+    r"ni number|nhs(?: number)?|"
+    r"passport(?: number| no\.?)?|driv(?:er'?s?|ing) licen[cs]e(?: number| no\.?)?|"
+    r"ust-?id(?:-?nr)?\.?|ust-?idnr\.?|steuer(?:nummer|-?id)|mwst|tva|siren|siret|nif|nie|cif|"
+    r"dni|iva|p\.? ?iva|"
+    r"partita iva|codice fiscale|cpf|cnpj|curp|rfc|abn|acn|tfn|gst(?:in)?(?: number)?|pan(?: "
+    r"card| number)?|"
+    r"aadhaa?r|personnummer|pesel|bsn|kvk|btw|nric|fin|hkid|cuit|cuil|rut|"
+    r"national id(?: number)?|identity (?:card|number)|id card|personal id(?:entification)?(?: "
+    r"number)?|"
+    r"employee (?:id|number|no\.?)|staff (?:id|number)|student (?:id|number)|company (?:reg\w*|"
+    r"number|no\.?)|"
+    r"registration (?:number|no\.?)|handelsregister|crn|imei|serial (?:number|no\.?)|vin|policy "
+    r"number|"
+    r"medicare(?: number)?|member(?:ship)? (?:id|number))"
+)
+
+
+def _is_id(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match)
+    count = sum(char.isdigit() for char in value)
+    if re.fullmatch(r"(?:19|20)\d\d", value) or re.match(r"tl-\d", value.lower()):
+        return False
+    return count >= 5 or (count >= 3 and len(value) >= 8)
+
+
+GOVERNMENT_ID = [
+    Rule(
+        "ID",
+        regex(
+            r"\b"
+            + _ID_WORD
+            + r"\b(?:[ ](?:is|number|no\.?|nr\.?|id|was|on file|to|:|should be)){0,3}[ "
+            r"]?[:#=.\-(]{0,2}[ ]{0,2}"
+            r"(?P<x>[a-z]{0,4}[ ]?[\d][a-z0-9]*(?:[ .\-/][a-z]{0,2}\d[a-z0-9]*){0,6}(?:[ "
+            r"]?[a-z]\b(?![ ][a-z]))?)"
+        ),
+        digits=True,
+        accept=_is_id,
+        score=0.89,
+    ),
+    Rule(
+        "ID",
+        regex(
+            r"\b" + _ID_WORD + r"\b(?:[ ](?:is|number|no\.?|nr\.?|id|was)){0,3}[ ]?[:#=]{0,1}[ "
+            r"]{0,2}(?P<x>(?=[A-Z0-9]{0,20}\d)[A-Z0-9][A-Z0-9\-]{5,20})\b"
+        ),
+        digits=True,
+        accept=_is_id,
+        score=0.885,
+    ),
+    Rule(
+        "ID",
+        regex(r"(?<![\w\-])(?P<x>(?!000|666|9)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4})(?![\w\-])"),
+        digits=True,
+        accept=lambda match, scan: (
+            "-" in match["x"]
+            or "ss" in scan.before(match.start("x"), 24)
+            or "social" in scan.before(match.start("x"), 30)
+        ),
+        score=0.9,
+    ),
+    Rule(
+        "ID",
+        regex(
+            r"(?<![\w\-])(?P<x>ATU\d{8}|BE[ ]?0\d{3}[. ]?\d{3}[. ]?\d{3}|DE[ ]?\d{9}|DE[ ]\d{3}[ "
+            r"]\d{3}[ ]\d{3}|DK[ ]?\d{8}|"
+            r"ES[ ]?[A-Z0-9]\d{7}[A-Z0-9]|FR[ ]?[A-Z0-9]{2}[ ]?\d{3}[ ]?\d{3}[ ]?\d{3}|GB[ "
+            r"]?\d{3}[ ]?\d{4}[ ]?\d{2}(?:[ ]?\d{3})?|"
+            r"IE[ ]?\d[A-Z0-9+*]\d{5}[A-Z]{1,2}|IT[ ]?\d{11}|NL[ ]?\d{9}[ ]?B\d{2}|PL[ ]?\d{10}|"
+            r"PT[ ]?\d{9}|SE[ ]?\d{12}|"
+            r"FI[ ]?\d{8}|CZ\d{8,10}|HU\d{8}|RO\d{6,10}|EL\d{9}|LU\d{8}|SK\d{10}|SI\d{8}|"
+            r"HR\d{11}|EE\d{9}|LV\d{11}|LT\d{9,12}|"
+            r"BG\d{9,10}|CY\d{8}[A-Z]|MT\d{8}|CHE[- ]?\d{3}[. ]?\d{3}[. ]?\d{3}|NO[ ]?\d{9}(?:[ "
+            r"]?MVA)?)(?![\w\-])",
+            flags=0,
+        ),
+        digits=True,
+        score=0.9,
+    ),
+    Rule(
+        "ID",
+        regex(
+            r"(?<![\w\-.])(?P<x>\d{3}\.\d{3}\.\d{3}-\d{2}|\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}|"
+            r"\d{2}[A-Z]{5}\d{4}[A-Z][A-Z0-9]Z[A-Z0-9]|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z][ "
+            r"]?\d{2}[ ]?\d{2}[ ]?\d{2}[ ]?[A-D]|"
+            r"[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]|[XYZ]\d{7}[A-Z]|\d{8}[A-HJ-NP-TV-Z]|"
+            r"[STFGM]\d{7}[A-Z]|[A-Z]{5}\d{4}[A-Z]|\d{6}[-+]\d{4}|[1-4]\d{2}[ ]\d{2}[ ]\d{2}[ "
+            r"]\d{2}[ ]\d{3}[ ]\d{3}[ ]\d{2}|"
+            r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d)(?![\w\-])",
+            flags=0,
+        ),
+        digits=True,
+        score=0.88,
+    ),
+]
+
+
+# --- references --------------------------------------------------------------------------------
+
+_REFERENCE_WORD = (
+    r"(?:invoice|order|receipt|customer|client|account|acct|subscription|transaction|payment|"
+    r"purchase order|"
+    r"p\.?o\.?|booking|contract|quote|credit note|refund|case|ticket|support (?:ticket|case|"
+    r"request)|reference|ref|"
+    r"confirmation|tracking|shipment|license|licence|dispute|charge|billing|workspace|"
+    r"organi[sz]ation|org|tenant|"
+    r"session|request|trace|device|installation|debug|correlation|user)"
+)
+_FORGE_WORD = re.compile(
+    r"(?:\bpr|pull request|pull|issue|issues|\bmr|merge request|bug|commit|milestone|chapter|"
+    r"step|item|colou?r|hex|"
+    r"background|theme|css|label|fill|shade|channel|row|line|page|section|rank|part|priority)s?[ "
+    r":=\"'(]*$"
+)
+
+
+def _is_reference(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match)
+    count = sum(char.isdigit() for char in value)
+    if re.fullmatch(r"(?:19|20)\d\d", value) or count < 4:
+        return False
+    if re.fullmatch(r"[A-Za-z]{2,5}-\d{1,5}", value) and not re.match(
+        r"(?i)(?:inv|ord|ref|acc|acct|cust|cus|po|so|rma|txn|sub|pay|cn|cr|qt|quo|rcpt|tkt|req|"
+        r"con|bil)-",
+        value,
+    ):
+        # an issue id such as ENG-1421, unless an order or invoice number is announced
+        return (
+            re.search(r"invoice|order|receipt|customer|account|contract", match[0].lower())
+            is not None
+        )
+    if UNIT_AFTER.match(scan.after(end_of(match))) is not None:
+        return False
+    return re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}$", value) is None
+
+
+REFERENCE = [
+    Rule(
+        "REFERENCE",
+        regex(
+            r"(?<![\w\-])#?(?P<x>(?:INV|INVOICE|ORD|ORDER|ACC|ACCT|ACCOUNT|CUST|CUSTOMER|CUS|"
+            r"CLIENT|REF|PO|SO|RMA|TCK|TKT|TICKET|CASE|SUB|TXN|PAY|"
+            r"PMT|CR|CN|RE|RG|RN|QUO|QT|QUOTE|CONTRACT|LIC|RCPT|RECEIPT|REFUND|BILL|BIL|SUP|SR|"
+            r"FAC|FACT|REQ)"
+            r"(?:[-_/#](?:[A-Z]{1,4}[-_/]?)?|(?=\d))\d{2,12}(?:[-_/][A-Z0-9]{1,12}){0,3})(?![\w])",
+        ),
+        digits=True,
+        accept=lambda match, scan: _prefixed_reference(match["x"]),
+        score=0.83,
+    ),
+    Rule(
+        "REFERENCE",
+        regex(
+            r"\b"
+            + _REFERENCE_WORD
+            + r"(?:[ -]?(?:number|numbers|no\.?|nr\.?|num|id|ids|ref(?:erence)?|code|#))?(?:[ "
+            r"](?:is|was|are|for|of|to))?"
+            r"[ ]?[:=]?[ ]?(?:no\.?|nr\.?|#|\()?[ "
+            r"]?[\"']?(?P<x>(?=[\w\-/]{0,40}\d)[a-z0-9]{1,20}"
+            r"(?:[-_/][a-z0-9]{1,20}){0,5})(?![\w])"
+        ),
+        digits=True,
+        accept=_is_reference,
+        score=0.78,
+    ),
+    Rule(
+        "REFERENCE",
+        regex(r"(?<![\w/&\-#])#[ ]?(?P<x>[A-Z]{0,3}-?\d{4,14}(?:-\d{1,8})?)(?![\w])"),
+        gate=("#",),
+        digits=True,
+        accept=lambda match, scan: (
+            _FORGE_WORD.search(scan.before(match.start(), 20)) is None
+            and _FORGE_WORD.search(scan.before(match.start(), 20).rstrip("# ")) is None
+            and re.search(r"colou?r|hex|css|theme", scan.before(match.start(), 40)) is None
+        ),
+        score=0.77,
+    ),
+    Rule(
+        "REFERENCE",
+        regex(
+            r"(?<![\w\-])(?P<x>(?:cus|sub|in|ch|pi|pm|evt|acct|txn|ord|usr|user|ws|org|wsp|inv|"
+            r"py|re|si|seti|req|sess|dev|cs|mem|team)_(?=[A-Za-z]*\d)[A-Za-z0-9]{8,60})(?![\w])"
+        ),
+        gate=("_",),
+        digits=True,
+        score=0.86,
+    ),
+]
+
+
+def _prefixed_reference(value: str) -> bool:
+    head = re.match(r"[A-Za-z]+", value)
+    prefix = head[0].upper() if head else ""
+    count = sum(char.isdigit() for char in value)
+    separated = re.search(r"[-_/#]", value) is not None
+    if prefix in {
+        "INV",
+        "INVOICE",
+        "ORD",
+        "ORDER",
+        "ACCT",
+        "ACC",
+        "CUST",
+        "CUSTOMER",
+        "TXN",
+        "RCPT",
+        "RECEIPT",
+    }:
+        return count >= 3 and (separated or count >= 4)
+    if not separated:
+        return False
+    return (
+        count >= 5
+        or re.search(r"(?:19|20)\d\d[-_/]\d{2,}", value) is not None
+        or (count >= 4 and prefix not in {"RE"})
+    )
+
+
+_ACCOUNT_WORD = re.compile(
+    r"account|workspace|user|customer|org|tenant|session|subscription|request|trace|device|member|"
+    r"licen[cs]e|correlation|debug|support|invoice|client|install"
+)
+
+UUID = [
+    Rule(
+        "ID",
+        regex(
+            r"(?<![\w\-])(?P<x>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?!["
+            r"\w\-])"
+        ),
+        gate=("-",),
+        digits=True,
+        accept=lambda match, scan: (
+            _ACCOUNT_WORD.search(scan.before(match.start("x"), 60)) is not None
+        ),
+        score=0.87,
+    ),
+]
+
+
+# --- places and dates --------------------------------------------------------------------------
+
+_STREET = (
+    r"(?:Street|St|Road|Rd|Avenue|Ave|Av|Boulevard|Blvd|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|"
+    r"Square|Sq|Terrace|Close|"
+    r"Crescent|Cres|Parkway|Pkwy|Highway|Hwy|Quay|Row|Mews|Gardens|Grove|Hill|Walk|Alley|Circle|"
+    r"Cir|Trail|Wharf|Parade|Loop|Plaza|Pike)"
+)
+_TITLE = r"[A-Z\u00c0-\u00de][\w'\u00c0-\u024f.\-]{0,24}"
+_UNIT = (
+    r"(?:,?[ ](?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Flat|Room|Rm|Building|Bldg|Level|"
+    r"#)\.?[ ]?[\w\-]{1,8}|,?[ ]\d{1,3}(?:st|nd|rd|th)[ ](?:Floor|floor|Fl)\.?)?"
+)
+_POST = (
+    r"(?:[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[A-Z]{2}|[A-Z]\d[A-Z][ ]?\d[A-Z]\d|"
+    r"(?:[A-Z]{1,2}-)?\d{4,5}(?:-\d{3,4})?(?:[ ][A-Z]{2})?|\d{3}[ ]?\d{2,3}|\d{3}-\d{4})"
+)
+_CITY = (
+    r"(?:,?[ \n]{1,2}(?:"
+    + _POST
+    + r"[ ])?"
+    + _TITLE
+    + r"(?:[ ](?:de|am|an der|upon|sur|on|la|le|do|da|del|"
+    + _TITLE
+    + r")){0,3}"
+    r"(?:,?[ ](?:[A-Z]{2,3}|"
+    + _TITLE
+    + r"))?(?:,?[ ]"
+    + _POST
+    + r")(?:,?[ ](?:"
+    + _TITLE
+    + r"(?:[ ]"
+    + _TITLE
+    + r")?|USA|UK))?)"
+)
+_CITY_AFTER = (
+    r"(?:,[ ]?"
+    + _POST
+    + r"[ ]"
+    + _TITLE
+    + r"(?:[ ]"
+    + _TITLE
+    + r"){0,2}(?:,[ ]"
+    + _TITLE
+    + r")?|,[ ]"
+    + _TITLE
+    + r"(?:[ ]"
+    + _TITLE
+    + r")?(?:,[ ]"
+    + _TITLE
+    + r")?(?![\w]))"
+)
+_TAIL = r"(?:" + _CITY + r"|" + _CITY_AFTER + r")?"
+
+
+def _is_address(match: re.Match[str], scan: Scan) -> bool:
+    body = match[0]
+    if re.search(r"\b(?:Google|One) ?Drive\b", body):
+        return False
+    return ">" not in scan.before(match.start(), 3)
+
+
+ADDRESS = [
+    Rule(
+        "ADDRESS",
+        regex(
+            r"(?<![\w.#\-/])(?P<x>\d{1,5}[A-Za-z]?(?:[-/]\d{1,4})?,?[ ](?:(?:North|South|East|"
+            r"West|N|S|E|W|NE|NW|SE|SW)\.?[ ])?(?:(?:"
+            + _TITLE
+            + r"|\d{1,3}(?:st|nd|rd|th))[ ]){1,3}"
+            + _STREET
+            + r"\b\.?"
+            + _UNIT
+            + _TAIL
+            + r")",
+            flags=0,
+        ),
+        digits=True,
+        accept=_is_address,
+        score=0.88,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"(?<![\w.#\-/])(?P<x>\d{1,5}[a-z]?[ ](?:[a-z']{3,20}[ ]){1,2}(?:street|road|avenue|"
+            r"lane|boulevard|blvd|ave|terrace)\b"
+            r"(?:[ ,]{1,2}(?:apt|flat|unit|suite)[ ]?\w{1,6})?(?:,?[ ][a-z]{3,20}){0,2}(?:,?[ "
+            r"](?:[a-z]{1,2}\d[a-z\d]?[ ]?\d[a-z]{2}|\d{5}))?)(?![\w])"
+        ),
+        gate=("street", "road", "avenue", "lane", "boulevard", "blvd", " ave", "terrace"),
+        digits=True,
+        accept=lambda match, scan: (
+            not any(
+                word
+                in {
+                    "the",
+                    "down",
+                    "issues",
+                    "ways",
+                    "more",
+                    "on",
+                    "of",
+                    "for",
+                    "days",
+                    "items",
+                    "and",
+                    "in",
+                    "our",
+                    "major",
+                }
+                for word in match[0].lower().split()[1:4]
+            )
+        ),
+        score=0.8,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"(?<![\w])(?P<x>(?:"
+            + _TITLE
+            + r"[ -])?(?:[A-Z\u00c0-\u00de][\w\u00c0-\u024f\-]{2,30}(?:stra\u00dfe|strasse|str\.|"
+            r"weg|platz|allee|gasse|ring|ufer|damm|"
+            r"straat|gracht|laan|plein|kade|singel|gatan|v\u00e4gen|vej|gade|veien|katu|utca)|"
+            r"(?:Am|An der|Unter den|Zum)[ ]" + _TITLE + r")"
+            r"[ ]\d{1,4}[ ]?[a-zA-Z]?\b" + _TAIL + r")",
+            flags=0,
+        ),
+        digits=True,
+        accept=lambda match, scan: not re.match(r"(?:Am|Zum) (?:Monday|Montag|\d)", match[0]),
+        score=0.87,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"(?<![\w])(?P<x>(?:\d{1,4}(?:[ ]?(?:bis|ter|[A-Za-z]))?,?[ ])?(?:rue|Rue|avenue|"
+            r"Avenue|boulevard|Boulevard|bd|place|quai|all\u00e9e|chemin|impasse|"
+            r"Calle|calle|C/|Avenida|avenida|Av\.|Avda\.|Paseo|Plaza|Carrer|Rua|Travessa|Largo|"
+            r"Pra\u00e7a|Via|via|Viale|Piazza|Corso|Ulica|ul\.|Jalan|Jl\.)[ ]"
+            r"(?:(?:de|du|des|la|le|les|l'|d'|del|della|dei|da|do|dos|das|el|los|las|di|san|"
+            + _TITLE
+            + r")[ ']?){1,5}"
+            r"(?:,?[ ]?(?:n\u00ba|no\.?|n\.)?[ ]?\d{1,5}[A-Za-z]?)?" + _TAIL + r")",
+            flags=0,
+        ),
+        digits=True,
+        accept=lambda match, scan: (
+            any(char.isdigit() for char in match["x"])
+            and re.search(r"[A-Z]", match["x"][3:]) is not None
+            and not re.match(
+                r"(?:via|place) (?:API|CSV|Slack|GitHub|GraphQL|Zapier|Jira|REST|SCIM|SSO)",
+                match["x"],
+            )
+        ),
+        score=0.86,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"\b(?P<x>p\.?[ ]?o\.?[ ]?box[ ]\d{1,7}(?:,[ ][\w .\-]{2,40}){0,3}|postfach[ ]\d[\d "
+            r"]{1,8}|apartado[ ]\d{1,6})"
+        ),
+        gate=("box", "postfach", "apartado"),
+        digits=True,
+        score=0.86,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"(?<![\w\-/])(?P<x>(?:GIR[ ]0AA|[A-Z]{1,2}\d[A-Z\d]?[ ]\d[ABD-HJLNP-UW-Z]{2}|"
+            r"[ABCEGHJ-NPRSTVXY]\d[A-Z][ ]\d[A-Z]\d))(?![\w\-])",
+            flags=0,
+        ),
+        digits=True,
+        score=0.8,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"(?<![\w])(?P<x>(?:"
+            + _TITLE
+            + r"(?:[ ]"
+            + _TITLE
+            + r"){0,2},[ ])(?:AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|"
+            r"MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|"
+            r"NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|NSW|VIC|QLD|WA|SA|TAS|ACT|"
+            r"NT|ON|QC|BC|AB)[ ]\d{4,5}(?:-\d{4})?)(?![\w])",
+            flags=0,
+        ),
+        digits=True,
+        score=0.85,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"\b(?:zip(?: ?code)?|post(?:al)? ?code|plz|cap|eircode)(?:[ ]is|[ ]?[:=])?[ "
+            r"](?P<x>(?=[\w -]{0,9}\d)[a-z0-9]{3,5}(?:[ -][a-z0-9]{3,4})?)\b"
+        ),
+        gate=("zip", "post", "plz", "eircode"),
+        digits=True,
+        accept=lambda match, scan: "file" not in scan.after(match.end("x"), 8),
+        score=0.8,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"\b(?:(?:billing|shipping|delivery|postal|mailing|office|home|street|company|"
+            r"registered|our|my|new|the)[ ]){1,3}(?:postal |mailing |office |billing )?address"
+            r"(?:[ ]on[ ](?:it|file|the invoice|invoices?))?(?:[ ](?:is|was|has changed to|"
+            r"changed to|should be|should read|to)|[ ]?:)[ ]?\n?"
+            r"(?P<x>(?=[^\n]{0,60}\d)[^\n@]{8,120}?)(?=[.!?]?(?:\s*$|[ ](?:and|but|please|can|"
+            r"could|thanks)\b)|\.[ ][A-Z])"
+        ),
+        gate=("address",),
+        digits=True,
+        accept=lambda match, scan: (
+            re.search(r"[a-z]{3}", match["x"].lower()) is not None
+            and re.search(
+                r"\d{1,3}\.\d{1,3}\.\d{1,3}|@|://|\berror\b|TL-\d|\bworkspace\b", match["x"]
+            )
+            is None
+        ),
+        score=0.75,
+    ),
+    Rule(
+        "ADDRESS",
+        regex(
+            r"(?<![\w])(?P<x>\d{1,2}-\d{1,2}-\d{1,3},?[ ]"
+            + _TITLE
+            + r"(?:[ ,-]{1,2}"
+            + _TITLE
+            + r"){0,4}(?:,?[ ]\u3012?\d{3}-\d{4})?|\u3012[ ]?\d{3}-\d{4})",
+            flags=0,
+        ),
+        digits=True,
+        accept=lambda match, scan: (
+            re.match(
+                r"\d{1,2}-\d{1,2}-\d{1,3},? (?:At|On|The|We|I|My|Since|And|Monday|Tuesday|"
+                r"Wednesday|Thursday|Friday)\b",
+                match["x"],
+            )
+            is None
+            and re.search(r"[A-Z][a-z]+-(?:ku|shi|cho|dori)|,|\u3012", match["x"]) is not None
+        ),
+        score=0.8,
+    ),
+    Rule(
+        "LOCATION",
+        regex(r"(?<![\w.\-])(?P<x>-?\d{1,2}\.\d{4,8},[ ]?-?\d{1,3}\.\d{4,8})(?![\w.])"),
+        digits=True,
+        score=0.8,
+    ),
+]
+
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DATE = (
+    r"(?:\d{1,4}[./\-]\d{1,2}[./\-]\d{1,4}|\d{1,2}(?:st|nd|rd|th)?(?:[ ]of)?[ ]"
+    + _MONTH
+    + r",?(?:[ ]\d{2,4})?|"
+    + _MONTH
+    + r"[ ]\d{1,2}(?:st|nd|rd|th)?,?(?:[ ]\d{4})?|\d{8})"
+)
+
+BIRTH = [
+    Rule(
+        "DATE_OF_BIRTH",
+        regex(
+            r"\b(?:born(?:[ ]on|[ ]in)?|d\.?o\.?b\.?|date of birth|birth ?dat(?:e|um)|birthday|"
+            r"geb\.|geboren am|n\u00e9e? le)(?:[ ](?:is|was|on|of|as|to|:|in)){0,3}"
+            r"[^\S\n]{0,2}[:=(]?[^\S\n]{0,2}(?P<x>" + _DATE + r"|(?:19|20)\d\d)(?![\w])"
+        ),
+        gate=("born", "dob", "d.o.b", "birth", "geb", "ne le", "nee le"),
+        digits=True,
+        score=0.9,
+    ),
+]

@@ -1,0 +1,531 @@
+"""Rules for numbers that a machine gave out: cards, accounts, hosts, phones.
+
+What lives here: the checks by checksum, length and neighbouring words. What does not: numbers that
+stand for a person or an order (:mod:`supportbot_dagster.tickets.rules_identity`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from supportbot_dagster.tickets.rule import (
+    UNIT_AFTER,
+    Rule,
+    Scan,
+    digits_of,
+    end_of,
+    entropy,
+    regex,
+    start_of,
+    value_of,
+)
+
+# --- payment -----------------------------------------------------------------------------------
+
+
+def luhn(digits: str) -> bool:
+    """Whether a string of digits carries a valid Luhn check digit."""
+    total = 0
+    for index, char in enumerate(reversed(digits)):
+        value = int(char)
+        if index % 2:
+            value = value * 2 - 9 if value > 4 else value * 2
+        total += value
+    return total % 10 == 0
+
+
+_MONEY_WORD = re.compile(
+    r"card|visa|master|amex|credit|debit|payment|charge|cvv|cvc|discover|maestro"
+)
+
+
+def _is_card(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match)
+    digits = digits_of(value)
+    if len(set(digits)) < 2 or not 12 <= len(digits) <= 19:
+        return False
+    grouped = re.fullmatch(r"\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{5}", value) is not None
+    near = _MONEY_WORD.search(scan.before(start_of(match), 50)) is not None
+    if grouped or near:
+        return True
+    return digits[0] in "3456" and len(digits) in (14, 15, 16, 19) and luhn(digits)
+
+
+CARD = [
+    Rule(
+        "CARD",
+        regex(r"(?<![\w.\-/+])(?P<x>\d(?:[ -]{0,2}\d){11,18})(?![\w]|[.\-]\d)"),
+        digits=True,
+        accept=_is_card,
+        score=0.94,
+    ),
+    Rule(
+        "CARD",
+        regex(
+            r"\b(?:card|visa|mastercard|amex|maestro)\b[^\n\d]{0,30}?(?:ending|ends|last(?: four|"
+            r" 4)?"
+            r"(?: digits)?|\.{2,}|\*{2,}|x{2,}|\u2022{2,})[^\n\d]{0,12}(?P<x>\d{4})\b"
+        ),
+        gate=("card", "visa", "amex", "maestro"),
+        digits=True,
+        score=0.85,
+    ),
+    Rule(
+        "CARD",
+        regex(
+            r"\b(?:cvv2?|cvc2?|cid|security code)(?:[ ](?:is|code|number))?[ ]?[:=]?[ "
+            r"]{0,2}(?P<x>\d{3,4})\b"
+        ),
+        gate=("cvv", "cvc", "security code"),
+        digits=True,
+        score=0.9,
+    ),
+    Rule(
+        "CARD",
+        regex(
+            r"\b(?:exp(?:iry|ires|iration)?(?: date)?|valid (?:until|thru|through))[ "
+            r".:]{0,3}(?P<x>(?:0[1-9]|1[0-2])[ ]?/[ ]?(?:20)?\d\d)\b"
+        ),
+        gate=("exp", "valid"),
+        digits=True,
+        score=0.85,
+    ),
+]
+
+
+_IBAN_LENGTHS = dict(
+    zip(
+        [
+            "AD",
+            "AE",
+            "AL",
+            "AT",
+            "AZ",
+            "BA",
+            "BE",
+            "BG",
+            "BH",
+            "BR",
+            "CH",
+            "CR",
+            "CY",
+            "CZ",
+            "DE",
+            "DK",
+            "DO",
+            "EE",
+            "ES",
+            "FI",
+            "FO",
+            "FR",
+            "GB",
+            "GE",
+            "GI",
+            "GL",
+            "GR",
+            "HR",
+            "HU",
+            "IE",
+            "IL",
+            "IS",
+            "IT",
+            "KW",
+            "KZ",
+            "LB",
+            "LI",
+            "LT",
+            "LU",
+            "LV",
+            "MC",
+            "MD",
+            "ME",
+            "MK",
+            "MT",
+            "MU",
+            "NL",
+            "NO",
+            "PK",
+            "PL",
+            "PS",
+            "PT",
+            "QA",
+            "RO",
+            "RS",
+            "SA",
+            "SE",
+            "SI",
+            "SK",
+            "SM",
+            "TN",
+            "TR",
+            "UA",
+        ],
+        [
+            24,
+            23,
+            28,
+            20,
+            28,
+            20,
+            16,
+            22,
+            22,
+            29,
+            21,
+            22,
+            28,
+            24,
+            22,
+            18,
+            28,
+            20,
+            24,
+            18,
+            18,
+            27,
+            22,
+            22,
+            23,
+            18,
+            27,
+            21,
+            28,
+            22,
+            23,
+            26,
+            27,
+            30,
+            20,
+            28,
+            21,
+            20,
+            20,
+            21,
+            27,
+            24,
+            22,
+            19,
+            31,
+            30,
+            18,
+            15,
+            24,
+            28,
+            29,
+            25,
+            29,
+            24,
+            22,
+            24,
+            24,
+            19,
+            24,
+            27,
+            24,
+            26,
+            29,
+        ],
+        strict=True,
+    )
+)
+
+
+def _is_iban(match: re.Match[str], scan: Scan) -> bool:
+    compact = re.sub(r"[ \-]", "", value_of(match)).upper()
+    length = _IBAN_LENGTHS.get(compact[:2])
+    if "iban" in scan.before(start_of(match), 30) and len(compact) >= 14:
+        return True
+    return length is not None and abs(len(compact) - length) <= 1
+
+
+IBAN = [
+    Rule(
+        "IBAN",
+        regex(
+            r"(?<![\w\-])(?P<x>[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ "
+            r"-]?[A-Z0-9]{1,3})?)(?![\w])",
+            flags=0,
+        ),
+        digits=True,
+        accept=_is_iban,
+        score=0.95,
+    ),
+    Rule(
+        "IBAN",
+        regex(
+            r"\biban\b[^\n]{0,12}?(?P<x>[a-z]{2}\d{2}(?:[ "
+            r"-]?(?=[a-z]{0,3}\d)[a-z0-9]{4}){2,7}(?:[ "
+            r"-]?(?=[a-z]{0,2}\d)[a-z0-9]{1,3})?)(?![\w])"
+        ),
+        gate=("iban",),
+        digits=True,
+        score=0.95,
+    ),
+    Rule(
+        "ID",
+        regex(
+            r"\b(?:bic|swift)(?:[ /-](?:code|swift|bic))?(?:[ ]is)?[ ]?:?[ "
+            r"](?P<x>[a-z]{4}[a-z]{2}[a-z0-9]{2}(?:[a-z0-9]{3})?)\b"
+        ),
+        gate=("bic", "swift"),
+        accept=lambda match, scan: match["x"].isupper(),
+        score=0.8,
+    ),
+    Rule(
+        "ID",
+        regex(
+            r"\b(?:routing|sort[ -]?code|account|acct|bank account|kontonummer|blz)[ ]?(?:number|"
+            r"no\.?|nr\.?|#)?"
+            r"(?:[ ]is)?[ ]?[:#]?[ ]?(?P<x>\d{2}-\d{2}-\d{2}|\d[\d ]{4,20}\d)\b"
+        ),
+        gate=("routing", "sort", "account", "acct", "konto", "blz"),
+        digits=True,
+        accept=lambda match, scan: (
+            re.fullmatch(r"(?:19|20)\d\d", match["x"]) is None and len(digits_of(match["x"])) >= 5
+        ),
+        score=0.82,
+    ),
+]
+
+
+def _is_wallet(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match)
+    return any(char.isdigit() for char in value) and (
+        value.startswith(("0x", "bc1")) or entropy(value) > 3.5
+    )
+
+
+WALLET = [
+    Rule(
+        "WALLET",
+        regex(
+            r"(?<![\w/\-])(?P<x>0x[0-9a-fA-F]{40}|bc1[02-9ac-hj-np-z]{20,80}|"
+            r"[13][1-9A-HJ-NP-Za-km-z]{25,34}|"
+            r"[LM][1-9A-HJ-NP-Za-km-z]{26,33}|4[0-9AB][1-9A-HJ-NP-Za-km-z]{93}|"
+            r"T[1-9A-HJ-NP-Za-km-z]{33})(?![\w])",
+            flags=0,
+        ),
+        digits=True,
+        accept=_is_wallet,
+        score=0.96,
+    ),
+]
+
+
+# --- network -----------------------------------------------------------------------------------
+
+_VERSION_WORD = re.compile(
+    r"(?:\bv|version|ver|build|release|firmware|driver|update[ds]?|upgrade[ds]?|downgrade[ds]?|"
+    r"patch|"
+    r"chrome|chromium|edge?|firefox|safari|opera|opr|electron|macos|ios|android|app|client|sdk|cli|"
+    r"agent|plugin|runtime|package|installer|nightly|beta|rc|kernel|dotnet|\.net|java|python|node|"
+    r"sonarqube|jira|confluence|gitlab|nginx|assembly|library|image|tag|changelog|section)"
+    r"[\s:/=v(#-]*(?:is|was|number|to|from|at|on)?[\s:/=v(#-]*(?:[\d.]+[\s,]*(?:to|and|->|or|"
+    r",)?[\s]*v?)?$"
+)
+_IP_WORD = re.compile(
+    r"\bips?\b|ipv4|address|server|host|ping|subnet|firewall|allow|vpn|cidr|from my|gateway|"
+    r"proxy|dns|network"
+)
+
+
+def _is_ipv4(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match).split("/")[0].split(":")[0]
+    try:
+        address = ipaddress.IPv4Address(value)
+    except ValueError:
+        return False
+    if (
+        address.is_loopback
+        or address.is_unspecified
+        or value.startswith("255.")
+        or value == "8.8.8.8"
+    ):
+        return False
+    before = scan.before(start_of(match), 44)
+    if scan.vendor.name and before.rstrip(" v(").endswith(scan.vendor.name):
+        return False
+    if _VERSION_WORD.search(before) and not _IP_WORD.search(before[-14:]):
+        return False
+    return not (re.search(r"^\s*(?:version|build|release|update)\b", scan.after(end_of(match))))
+
+
+def _is_ipv6(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match).split("/")[0].split("%")[0]
+    try:
+        address = ipaddress.IPv6Address(value)
+    except ValueError:
+        return False
+    return not (address.is_loopback or address.is_unspecified) and len(value) > 4
+
+
+IP = [
+    Rule(
+        "IP",
+        regex(r"(?<![\w.\-])(?P<x>\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?::\d{2,5})?)(?![\w]|\.\d)"),
+        digits=True,
+        accept=_is_ipv4,
+        score=0.9,
+    ),
+    Rule(
+        "IP",
+        regex(r"(?<=[a-z]-)(?P<x>\d{1,3}(?:-\d{1,3}){3})(?=\.)"),
+        digits=True,
+        score=0.8,
+    ),
+    Rule(
+        "IP",
+        regex(
+            r"(?<![\w:.])(?P<x>(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:%\w{1,8})?"
+            r"(?:/\d{1,3})?)(?![\w:])"
+        ),
+        gate=(":",),
+        digits=True,
+        accept=_is_ipv6,
+        score=0.9,
+    ),
+]
+
+MAC = [
+    Rule(
+        "MAC",
+        regex(
+            r"(?<![\w:\-])(?P<x>[0-9a-f]{2}(?::[0-9a-f]{2}){5}|[0-9a-f]{2}(?:-[0-9a-f]{2}){5}|"
+            r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:\-])"
+        ),
+        gate=(":", "-", "."),
+        digits=True,
+        score=0.93,
+    ),
+]
+
+
+# --- phone -------------------------------------------------------------------------------------
+
+_PHONE_WORD = re.compile(
+    r"phone|\btel\b|\btel[.:]|telef|mobile|\bmob\b|\bcell|\bcall|\bring|whats ?app|\bsms\b|"
+    r"\btext|\bfax|"
+    r"reach (?:me|us)|contact|number is|numero|handy|\bdial|signal|voicemail|hotline|line:|"
+    r"landline|"
+    r"extension|\bph\b|\bm:|\bt:|\bp:|\bc:|\bo:"
+)
+_OTHER_NUMBER = re.compile(
+    r"(?:order|invoice|ticket|case|account|customer|card|issue|build|version|serial|tracking|"
+    r"reference|ref|id|timestamp|epoch|vat|tax|iban|po)\b[^.\n]{0,18}$"
+)
+_PHONE_REGIONS = ("US", "GB", "DE", "FR", "AU", "IN", "BR", "IT", "ES", "NL", "JP", "ZA", "MX")
+
+
+def _valid_phone(value: str, regions: tuple[str, ...]) -> bool:
+    import phonenumbers
+
+    for region in regions:
+        try:
+            number = phonenumbers.parse(value, region)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return True
+    return False
+
+
+def _is_phone(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match).strip()
+    digits = digits_of(re.split(r"(?:x|ext)", value.lower())[0])
+    if not 7 <= len(digits) <= 15 or len(set(digits)) < 3:
+        return False
+    if re.fullmatch(r"(?:19|20)\d\d[-/. ]\d{1,2}[-/. ]\d{1,2}(?:[ ]\d{1,2})?", value):
+        return False
+    if re.fullmatch(r"\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)\d\d(?:[ ]\d{1,2})?", value):
+        return False
+    if re.fullmatch(r"(?:(?:19|20)\d\d[ /\-]*){2,4}", value):
+        return False
+    if re.fullmatch(r"\d{1,3}(?:[ .]000)+|\d{1,3}(?:\.\d{3})+", value):
+        return False
+    before = scan.before(start_of(match), 40)
+    if value.startswith("+"):
+        return True
+    if UNIT_AFTER.match(scan.after(end_of(match))):
+        return False
+    called = _PHONE_WORD.search(before) is not None
+    if called and not _OTHER_NUMBER.search(before):
+        return True
+    if _OTHER_NUMBER.search(before):
+        return False
+    if re.fullmatch(
+        r"(?:1[ .\-])?\(?[2-9]\d\d\)?[ .\-]{1,2}\d{3}[ .\-]\d{4}(?:\s*(?:x|ext\.?).*)?", value
+    ):
+        return True
+    if re.fullmatch(r"555[ .\-]\d{4}", value):
+        return True
+    grouped = re.search(r"[ ()\-/.]", value) is not None
+    if value.startswith(("0", "(0")) and len(digits) >= 9:
+        return (
+            grouped
+            or (len(digits) in (10, 11) and _valid_phone(value, _PHONE_REGIONS))
+            or (digits.startswith("07") and len(digits) == 11)
+        )
+    if grouped:
+        shape = [len(part) for part in re.split(r"[ ()\-/.]+", value.strip("()")) if part]
+        if len(digits) < 9 or (set(shape[1:]) == {3} and shape[0] <= 3 and " " in value):
+            return False  # 500 000 000: a number with thousands separators
+        return "." not in value and _valid_phone(value, _PHONE_REGIONS)
+    return len(digits) == 10 and digits[0] in "6789" and digits not in "98765432109876"
+
+
+def _is_short_phone(match: re.Match[str], scan: Scan) -> bool:
+    digits = digits_of(value_of(match))
+    return 5 <= len(digits) <= 15 and not re.fullmatch(r"(?:19|20)\d\d", digits)
+
+
+PHONE = [
+    Rule(
+        "PHONE",
+        regex(
+            r"(?<![\w.#/:=@\-+])(?P<x>(?:\+[ ]?|\(\+)?\(?\d(?:[ ()./\-]{0,3}\d){6,16}"
+            r"(?:[ ,]{0,2}(?:x|ext\.?|extension)[ ]?\d{1,6})?)(?![\w@]|[.\-/:]\d)"
+        ),
+        digits=True,
+        accept=_is_phone,
+        score=0.82,
+    ),
+    Rule(
+        "PHONE",
+        regex(
+            r"\b(?:call|phone|ring|text|whats ?app|reach|tel|mobile|cell|fax|dial)(?:[ ](?:me|us|"
+            r"number|no\.?|him|her|is|"
+            r"on|at|back|my|our|cell|mobile|phone)){0,4}[.:]?[ ]{1,2}(?P<x>\+?\(?\d[\d "
+            r"()./\-]{4,18}\d)"
+            r"(?![\w])"
+        ),
+        gate=(
+            "call",
+            "phone",
+            "ring",
+            "text",
+            "what",
+            "reach",
+            "tel",
+            "mobile",
+            "cell",
+            "fax",
+            "dial",
+        ),
+        digits=True,
+        accept=lambda match, scan: (
+            6 <= len(digits_of(match["x"])) <= 15
+            and UNIT_AFTER.match(scan.after(match.end("x"))) is None
+            and re.fullmatch(r"(?:19|20)\d\d-\d\d-\d\d", match["x"]) is None
+        ),
+        score=0.81,
+    ),
+    Rule(
+        "PHONE",
+        regex(r"\bext(?:ension)?\.?[ ]?(?:is |no\.? )?(?P<x>\d{2,5})\b"),
+        gate=("ext",),
+        digits=True,
+        accept=lambda match, scan: _PHONE_WORD.search(scan.before(match.start(), 40)) is not None,
+        score=0.7,
+    ),
+]

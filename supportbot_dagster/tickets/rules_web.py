@@ -1,0 +1,410 @@
+"""Rules for what stands on the web: mailboxes, addresses, workspaces, handles.
+
+What lives here: the tests that tell the product's own pages from a customer's. What does not: keys
+and passwords (:mod:`supportbot_dagster.tickets.rules_secret`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from supportbot_dagster.tickets.rule import PLACEHOLDER_VALUE, Accept, Rule, Scan, regex, value_of
+from supportbot_dagster.tickets.vendor import Vendor
+from supportbot_dagster.tickets.words import TOOLS, word_set, words
+
+# --- e-mail -----------------------------------------------------------------------------------
+
+TLD = (
+    r"(?:com|org|net|io|co|dev|app|ai|example|test|invalid|edu|gov|info|biz|me|us|uk|de|fr|es|it|"
+    r"nl|"
+    r"be|at|ch|se|no|dk|fi|pl|pt|jp|cn|in|br|ca|au|nz|ie|eu|mx|ar|za|ng|ke|kr|sg|hk|cz|gr|tr|ru|"
+    r"tech|cloud|online|store|shop|xyz|agency|studio|design|health|finance|group|team|works)"
+)
+
+
+def _foreign_mail(match: re.Match[str], scan: Scan) -> bool:
+    address = re.sub(r"\s", "", value_of(match)).lower()
+    return address not in scan.vendor.emails and not address.startswith("git@")
+
+
+_SPOKEN_AT = r"(?:\(at\)|\[at\]|\{at\}|<at>|\bat\b|@)"
+_SPOKEN_DOT = r"(?:\(dot\)|\[dot\]|\{dot\}|<dot>|\bdot\b|\bpunkt\b|\.)"
+
+EMAIL = [
+    Rule(
+        "EMAIL",
+        regex(
+            r"(?<![\w.+%-])(?:mailto:)?(?P<x>[\w.+%'\-]{1,64}@"
+            r"(?:[\w\-]{1,63}\.){1,5}[^\W\d_]{2,24})"
+            r"(?![\w@])"
+        ),
+        gate=("@",),
+        accept=_foreign_mail,
+        score=0.95,
+    ),
+    Rule(
+        "EMAIL",
+        regex(
+            r"(?<![\w.])(?P<x>[a-z][\w+\-]{0,40}(?:[ ]?(?:\.|\bdot\b|\(dot\)|\[dot\]|\bpunkt\b|"
+            r"\bunderscore\b)[ ]?[\w\-]{1,30}){0,3}[ ]?" + _SPOKEN_AT + r"[ ]?[\w\-]{2,40}"
+            r"(?:[ ]?"
+            + _SPOKEN_DOT
+            + r"[ ]?[\w\-]{2,30}){0,2}[ ]?(?:\(dot\)|\[dot\]|\{dot\}|<dot>|"
+            r"\bdot\b|\bpunkt\b)[ ]?" + TLD + r")\b"
+        ),
+        gate=(" dot ", "(dot)", "[dot]", "{dot}", "<dot>", " punkt "),
+        score=0.93,
+    ),
+    Rule(
+        "EMAIL",
+        regex(
+            r"(?<![\w.])(?P<x>[a-z][\w.+\-]{0,40}[ ]?(?:\(at\)|\[at\]|\{at\}|<at>|[ ]@[ ]|[ ]@|"
+            r"@[ ])"
+            r"[ ]?(?:[\w\-]{2,40}[ ]?\.[ ]?){1,3}" + TLD + r")\b"
+        ),
+        gate=("(at)", "[at]", "{at}", "<at>", " @", "@ "),
+        score=0.93,
+    ),
+    Rule(
+        "EMAIL",
+        regex(
+            r"(?:e-?mail|mail|reach me|write (?:to )?me|"
+            r"contact)[^\n@]{0,20}?\s(?P<x>[a-z][\w.+\-]{1,40}"
+            r" at [a-z][\w\-]{1,40}\." + TLD + r")\b"
+        ),
+        gate=(" at ",),
+        score=0.9,
+    ),
+]
+
+
+# --- web addresses, workspaces -----------------------------------------------------------------
+
+_FEATURE_PATHS = word_set(
+    "new login signin sign-in signup sign-up logout settings preferences join invite oauth api "
+    "auth "
+    "download downloads help import inbox home search your-workspace your-company yourworkspace "
+    "yourcompany workspace-url workspace workspace-name my-workspace myworkspace team yourteam "
+    "your-team slug url name example acme-example mobile desktop status pricing docs"
+)
+_PUBLIC_SUBDOMAINS = word_set(
+    "www docs doc help support status app api security community changelog blog cdn auth login "
+    "static assets go hooks webhooks mail dev developers developer legal trust academy web "
+    "your-workspace yourworkspace workspace subdomain yourcompany your-company"
+)
+_PUBLIC_HOSTS = word_set(
+    "slack.com github.com gitlab.com bitbucket.org atlassian.com atlassian.net figma.com miro.com "
+    "loom.com google.com microsoft.com apple.com okta.com youtube.com asana.com trello.com "
+    "monday.com zapier.com notion.so linear.app zoom.us dropbox.com stripe.com cloudflare.com "
+    "mozilla.org w3.org ietf.org wikipedia.org stackoverflow.com npmjs.com pypi.org python.org "
+    "nodejs.org graphql.org json.org draw.io diagrams.net twitter.com x.com linkedin.com "
+    "discord.com gmail.com outlook.com icloud.com yahoo.com hotmail.com live.com googleapis.com "
+    "gstatic.com amazonaws.com salesforce.com hubspot.com zendesk.com intercom.com airtable.com "
+    "clickup.com shortcut.com jetbrains.com postman.com docker.com kubernetes.io letsencrypt.org "
+    "openai.com"
+)
+_PUBLIC_PATHS = word_set(
+    "help docs doc support pricing status blog developers developer api legal terms privacy "
+    "features about login signin "
+    "download downloads apps settings intl en en-us guides learn changelog hc"
+)
+_PLACEHOLDER_HOSTS = word_set(
+    "example.com example.org example.net localhost your-domain.com yourdomain.com domain.com "
+    "yourcompany.com your-company.com company.com mycompany.com yourserver.com"
+)
+_NAMES_WITH_A_DOT = word_set(
+    "node.js next.js vue.js react.js nuxt.js express.js three.js d3.js discord.js asp.net vb.net "
+    "ado.net socket.io draw.io booking.com monday.com make.com cal.com fly.io notion.so zoom.us "
+    "readme.io visual.studio e.g.it i.e.it"
+)
+_SECRET_QUERY = re.compile(
+    r"[?&#](?:[\w\-]*(?:token|secret|signature|sig|apikey|api_key|api-key|access_key|passw\w*|pwd|"
+    r"hmac|jwt|auth|credential|policy|otp|magic|session\w*|sid|invite|expires|key|code|hash))="
+    r"(?P<v>[^&#\s]{6,})",
+    re.IGNORECASE,
+)
+_SECRET_HOOK = re.compile(
+    r"hooks\.slack\.com/(?:services|workflows|triggers)/\w|discord(?:app)?\.com/api/webhooks/\d|"
+    r"webhook\.office\.com/webhookb2/|hooks\.zapier\.com/hooks/|hook[\w.]*\.make\.com/\w|"
+    r"/(?:incoming-?)?(?:web)?hooks?/[\w\-/]{16,}|api\.telegram\.org/bot\d|"
+    r"[?&](?:sig|token|key|secret)=\w",
+    re.IGNORECASE,
+)
+_URL_END = ".,;:!?)]}>\"'*_"
+
+
+def _host_and_path(url: str) -> tuple[str, str]:
+    rest = re.sub(r"^[a-z][a-z+.\-]{1,12}://", "", url, flags=re.IGNORECASE)
+    rest = rest.split("@", 1)[-1] if "@" in rest.split("/", 1)[0] else rest
+    cut = re.search(r"[/?#]", rest)
+    host, path = (rest[: cut.start()], rest[cut.start() :]) if cut else (rest, "")
+    return host.split(":")[0].lower().removeprefix("www."), path
+
+
+def _carries_secret(url: str) -> bool:
+    if _SECRET_HOOK.search(url):
+        return True
+    return any(not PLACEHOLDER_VALUE.match(m["v"]) for m in _SECRET_QUERY.finditer(url))
+
+
+def _kind_of_url(url: str, scan: Scan) -> str:
+    """What a web address is: ``secret``, ``signed``, ``workspace``, ``foreign`` or ``public``."""
+    host, path = _host_and_path(url.rstrip(_URL_END))
+    if re.search(r"://[^/\s@:]{1,60}:[^/\s@]{1,100}@", url):
+        return "public" if PLACEHOLDER_VALUE.match(url.split(":")[2].split("@")[0]) else "secret"
+    bare = host.removeprefix("www.")
+    placeholder = bare in _PLACEHOLDER_HOSTS or host.startswith(("127.", "0.0.0.0", "[::1"))
+    if _carries_secret(url) and not placeholder:
+        return "secret" if _SECRET_HOOK.search(url) else "signed"
+    if scan.vendor.owns_host(host):
+        return _kind_of_vendor_url(host, path, scan.vendor)
+    if placeholder or "<" in host or "{" in host:
+        return "public"
+    registrable = ".".join(host.split(".")[-2:])
+    if registrable in _PUBLIC_HOSTS:
+        first = path.strip("/").split("/")[0].lower()
+        plain = (
+            not path.strip("/?#")
+            or first in _PUBLIC_PATHS
+            or host.split(".")[0] in _PUBLIC_SUBDOMAINS - {"app", "dev"}
+        )
+        tenant = host != registrable and host.split(".")[0] not in _PUBLIC_SUBDOMAINS
+        tenant = tenant and registrable in {"atlassian.net", "okta.com", "slack.com", "zendesk.com"}
+        return "public" if plain and not tenant else "foreign"
+    return "foreign"
+
+
+def _kind_of_vendor_url(host: str, path: str, vendor: Vendor) -> str:
+    domain = next(d for d in vendor.domains if host == d or host.endswith(f".{d}"))
+    labels = host[: -len(domain)].rstrip(".").split(".") if host != domain else []
+    if any(label not in _PUBLIC_SUBDOMAINS for label in labels):
+        return "workspace"
+    if "app" not in labels:
+        return "public"
+    segments = [part for part in re.split(r"[/?#]", path.partition("?")[0]) if part]
+    if not segments:
+        return "public"
+    first = segments[0]
+    if first.startswith(("<", "{", "[", ":", "...", "%", "\u2026")):
+        return "public"
+    if first.lower() in _FEATURE_PATHS:
+        shared = first.lower() in {"join", "invite", "auth", "oauth"} and len(segments) > 1
+        return "workspace" if shared else "public"
+    return "workspace"
+
+
+def _url_is(*kinds: str) -> Accept:
+    def accept(match: re.Match[str], scan: Scan) -> bool:
+        return _kind_of_url(value_of(match), scan) in kinds
+
+    return accept
+
+
+def _bare_is(*kinds: str) -> Accept:
+    def accept(match: re.Match[str], scan: Scan) -> bool:
+        value = value_of(match)
+        host = value.split("/")[0].lower()
+        if host in _NAMES_WITH_A_DOT or scan.text[match.start() - 1 : match.start()] == "@":
+            return False
+        # "done.It", "page.me": a sentence without its space, not a host
+        first, _, last = host.rpartition(".")
+        if "/" not in value and (value.rpartition(".")[2] != last):
+            return False
+        known = words().common
+        if (
+            "/" not in value
+            and first in known
+            and last
+            in {
+                "it",
+                "in",
+                "me",
+                "us",
+                "no",
+                "at",
+                "so",
+                "be",
+                "app",
+                "team",
+                "group",
+                "works",
+                "store",
+                "shop",
+                "test",
+                "info",
+                "design",
+                "online",
+                "es",
+                "de",
+                "is",
+            }
+        ):
+            return False
+        return _kind_of_url(value, scan) in kinds
+
+    return accept
+
+
+_URL = (
+    r"(?<![\w@])(?P<x>(?:https?|wss?|ftp)://[^\s<>\"'|"
+    r"]{3,2000}?)(?=[.,;:!?)\]}>\"'*_]*(?:[\s<>\"'|]|$))"
+)
+_BARE = (
+    r"(?<![\w@./:\-])(?P<x>(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.){1,4}"
+    + TLD
+    + r"(?::\d{2,5})?(?:/[^\s<>\"'|]{0,500}?)?)(?=[.,;:!?)\]}>\"'*_]*(?:[\s<>\"'|]|$))"
+)
+_SLUG_STOP = word_set(
+    "the a an is was not no now still just also broken gone wrong too so very slow empty my our "
+    "your this that it in on at to for from with and or but what where which how why when "
+    "different same old new missing invalid correct incorrect taken available required changed "
+    "url name slug id address link settings page called named currently still eu us be"
+)
+
+
+def is_slug(match: re.Match[str], scan: Scan) -> bool:
+    """Whether a word is a customer's handle or slug rather than vocabulary."""
+    value = value_of(match)
+    plain = value.lower()
+    if re.fullmatch(r"[A-Z]{2,5}-\d{1,6}", value):
+        return False  # an issue id
+    if plain in _SLUG_STOP or plain in _FEATURE_PATHS or plain in TOOLS:
+        return False
+    known = words().common
+    if any(char in value for char in "-_") or any(char.isdigit() for char in value):
+        parts = [part for part in re.split(r"[-_]", plain) if part]
+        if all(part in known for part in parts):
+            return _marked_slug(match) and plain not in {"read-only", "sign-in", "set-up"}
+        return True
+    return plain not in known
+
+
+URL = [
+    Rule("SECRET", regex(_URL), gate=("://",), accept=_url_is("secret"), score=0.97),
+    Rule("URL", regex(_URL), gate=("://",), accept=_url_is("signed", "foreign"), score=0.92),
+    Rule("URL", regex(_BARE), gate=(".",), accept=_bare_is("signed", "foreign"), score=0.6),
+    Rule("SECRET", regex(_BARE), gate=(".",), accept=_bare_is("secret"), score=0.96),
+]
+
+WORKSPACE = [
+    Rule("WORKSPACE_URL", regex(_URL), gate=("://",), accept=_url_is("workspace"), score=0.96),
+    Rule("WORKSPACE_URL", regex(_BARE), gate=(".",), accept=_bare_is("workspace"), score=0.96),
+    Rule(
+        "WORKSPACE_URL",
+        regex(
+            r"\b(?:workspace|org|organi[sz]ation|tenant|subdomain|team)[ -]?(?:url|slug|name|id|"
+            r"handle|subdomain)?(?:[ ](?:is|was|called|named|slug|url)|[ ]?[:=]|[ ]is[ "
+            r"](?:called|named)"
+            r"){1,2}[ ]{0,2}[\"']?(?P<x>[a-z][\w\-]{1,40})[\"']?(?=[\s.,;:!?)\"']|$)"
+        ),
+        gate=("workspace", "org", "tenant", "subdomain", "slug"),
+        accept=lambda match, scan: (
+            re.search(r"\bteam\b", match[0].lower()) is None
+            and (_marked_slug(match) or any(c in match["x"] for c in "-_0123456789"))
+            and is_slug(match, scan)
+        ),
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        regex(r"\b(?:slug|subdomain)(?:[ ]is|[ ]?[:=])?[ ][\"']?(?P<x>[a-z][\w\-]{2,40})\b"),
+        gate=("slug", "subdomain"),
+        accept=is_slug,
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        regex(r"\bworkspace,?[ ](?P<q>[\"'])(?P<x>[^\"'\n]{2,40})(?P=q)"),
+        gate=("workspace",),
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        regex(
+            r"\b(?:workspace|org)\b[ ]?(?:[:(]|,)?[ ]?(?P<x>[a-z][\w\-]{3,30})"
+            r"(?=[ ](?:is|was|has|and|on|for|in|at|doesn|isn|to)\b|[).,;!?]|[ ]?$)"
+        ),
+        gate=("workspace", "org"),
+        accept=lambda match, scan: (
+            is_slug(match, scan)
+            and not all(part in words().common for part in match["x"].lower().split("-"))
+            and (match["x"].islower() or "-" in match["x"])
+        ),
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        regex(r"(?<![\w.])/(?P<x>[a-z][a-z0-9]*(?:-[a-z0-9]+)+) workspace\b"),
+        gate=(" workspace",),
+        score=0.7,
+    ),
+]
+
+
+def _marked_slug(match: re.Match[str]) -> bool:
+    head = match[0].lower()
+    return any(word in head for word in ("slug", "called", "named", "subdomain", "url", "name"))
+
+
+# --- handles -----------------------------------------------------------------------------------
+
+_SOCIAL = re.compile(
+    r"twitter|\bx\b|telegram|instagram|\binsta\b|discord|slack|github|gitlab|handle|mastodon|"
+    r"linkedin|tiktok|\bdm\b|follow|"
+    r"username|nickname|reddit|bluesky|find me|my name|i'?m|i am|threads|skype|signal|wechat|"
+    r"snapchat|tweeted|tweet"
+)
+_GROUP_HANDLES = word_set(
+    "channel here everyone team all name user username mention mentions me you someone somebody "
+    "person people assignee media import "
+    "param return returns override component types type latest example handle your_name "
+    "your_handle admin admins support bot"
+)
+
+
+def _is_handle(match: re.Match[str], scan: Scan) -> bool:
+    value = match["x"][1:].lower()
+    if value in _GROUP_HANDLES or scan.after(match.end("x"), 1) == "/" or value in TOOLS:
+        return False
+    if value in words().common or scan.vendor.name == value:
+        return False
+    marked = "_" in value or any(char.isdigit() for char in value)
+    social = _SOCIAL.search(scan.before(match.start("x"), 40)) is not None
+    direct = re.search(
+        r"(?:handle|username|nickname|i'?m|i am|twitter|instagram|telegram|dm|follow|tweeted|"
+        r"bluesky|mastodon)(?: (?:me|us|is|at|on|as|handle))*[ :(]*$",
+        scan.before(match.start("x"), 40),
+    )
+    return (marked and social) or direct is not None
+
+
+HANDLE = [
+    Rule(
+        "HANDLE",
+        regex(r"(?<![\w@/.])(?P<x>@[a-z][\w.\-]{1,38}\w)(?![\w@])"),
+        gate=("@",),
+        accept=_is_handle,
+        score=0.75,
+    ),
+    Rule(
+        "HANDLE",
+        regex(
+            r"\b(?:skype|telegram|discord|wechat|twitter|instagram|signal)(?:[ ](?:id|name|"
+            r"handle|user(?:name)?))?(?:[ ]is|[ ]?:)[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
+        ),
+        gate=("skype", "telegram", "discord", "wechat", "twitter", "instagram", "signal"),
+        accept=lambda match, scan: (
+            any(not char.isalpha() for char in match["x"].rstrip(".,:"))
+            and not match["x"].startswith("http")
+        ),
+        score=0.7,
+    ),
+    Rule(
+        "HANDLE",
+        regex(r"(?<![\w#])(?P<x>[a-z][\w.]{2,31}#\d{4})(?![\w])"),
+        gate=("#",),
+        digits=True,
+        accept=lambda match, scan: _SOCIAL.search(scan.before(match.start("x"), 40)) is not None,
+        score=0.7,
+    ),
+]

@@ -1,0 +1,237 @@
+import json
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supportbot_dagster.errors import UserError
+from supportbot_dagster.jsonl import read_jsonl
+from supportbot_dagster.product import load_product, sample_product_file
+from supportbot_dagster.tickets.engine import NAME_RECOGNIZERS
+from supportbot_dagster.tickets.redaction import PLACEHOLDER, Redactor, doubts, redact_rows
+from supportbot_dagster.tickets.rules import RULES
+from supportbot_dagster.tickets.vendor import Vendor
+
+
+@pytest.fixture(scope="module")
+def labelled(data: Path) -> list[dict[str, Any]]:
+    return read_jsonl(data / "labelled.jsonl")
+
+
+@pytest.fixture(scope="module")
+def look_alikes(data: Path) -> list[str]:
+    return (data / "look_alikes.txt").read_text(encoding="utf-8").splitlines()
+
+
+def leaks(redactor: Redactor, rows: list[dict[str, Any]]) -> list[str]:
+    """Ids of the rows of which a raw value survives."""
+    found = []
+    for row in rows:
+        text = redactor.redact_text(row["text"], row["known_names"]).lower()
+        if any(value.lower() in text for value in row["gone"]):
+            found.append(row["id"])
+    return found
+
+
+def test_no_labelled_value_survives(redactor: Redactor, labelled: list[dict[str, Any]]) -> None:
+    assert len(labelled) >= 80
+    assert leaks(redactor, labelled) == []
+
+
+def test_the_words_around_a_value_stay(redactor: Redactor, labelled: list[dict[str, Any]]) -> None:
+    lost = {
+        row["id"]: part
+        for row in labelled
+        for part in row["kept"]
+        if part not in redactor.redact_text(row["text"], row["known_names"])
+    }
+    assert lost == {}
+
+
+def test_look_alikes_stay_unchanged(redactor: Redactor, look_alikes: list[str]) -> None:
+    assert len(look_alikes) >= 40
+    changed = {text: redactor.redact_text(text) for text in look_alikes}
+    assert {text: done for text, done in changed.items() if text != done} == {}
+
+
+@pytest.mark.parametrize(
+    "recognizer",
+    ["email", "phone", "card", "secret", "password", "reference", "address", "person", "known"],
+)
+def test_the_labelled_set_notices_a_missing_recognizer(
+    recognizer: str, vendor: Vendor, labelled: list[dict[str, Any]]
+) -> None:
+    crippled = Redactor(vendor, without=frozenset({recognizer}))
+    assert leaks(crippled, [row for row in labelled if row["kind"] == recognizer])
+
+
+def test_redacting_twice_changes_nothing(
+    redactor: Redactor, labelled: list[dict[str, Any]]
+) -> None:
+    for row in labelled:
+        once = redactor.redact_text(row["text"], row["known_names"])
+        assert redactor.redact_text(once, row["known_names"]) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mail dana@acme.example", "mail <EMAIL>"),
+        ("my ip is 192.0.2.17", "my ip is <IP>"),
+        ("card 4242 4242 4242 4242", "card <CARD>"),
+        ("call +44 20 7946 0123", "call <PHONE>"),
+        ("invoice INV-2026-0231", "invoice <REFERENCE>"),
+        ("key tl_live_9f8e7d6c5b4a3f2e1d", "key <SECRET>"),
+        ("app.tracklight.example/northpeak is slow", "<WORKSPACE_URL> is slow"),
+        ("born 14/02/1979", "born <DATE_OF_BIRTH>"),
+        ("device 00:1B:44:11:3A:B7", "device <MAC>"),
+        ("my colleague Oluchi left", "my colleague <PERSON> left"),
+    ],
+)
+def test_placeholders_are_typed(redactor: Redactor, text: str, expected: str) -> None:
+    assert redactor.redact_text(text) == expected
+
+
+def test_known_names_in_any_form(redactor: Redactor) -> None:
+    text = "DANA said: dana's and Whitfields board. d.whitfield too"
+    done = redactor.redact_text(text, ["Dana Whitfield"])
+    assert "dana" not in done.lower()
+    assert "whitfield" not in done.lower()
+
+
+def test_a_known_name_that_is_a_word_leaves_the_word_alone(redactor: Redactor) -> None:
+    done = redactor.redact_text(
+        "Mark all as read. Will it work? I asked Will and Mark.", ["Mark Will", "Will Mark"]
+    )
+    assert done == "Mark all as read. Will it work? I asked <PERSON> and <PERSON>."
+
+
+def test_known_companies_and_mailboxes(redactor: Redactor) -> None:
+    done = redactor.redact_text(
+        "northpeak's board at intranet.northpeak.example, see Northpeak Labs",
+        known_companies=["Northpeak Labs"],
+        known_emails=["dana@northpeak.example"],
+    )
+    assert "northpeak" not in done.lower()
+
+
+def test_a_name_found_once_counts_everywhere(redactor: Redactor) -> None:
+    texts = ["my name is Radoslav Iliev", "then radoslav could sign in"]
+    assert redactor.redact_all(texts) == ["my name is <PERSON>", "then <PERSON> could sign in"]
+
+
+def test_zero_width_characters_hide_nothing(redactor: Redactor) -> None:
+    assert redactor.redact_text("da\u200bna@acme\u200b.example") == "<EMAIL>"
+    assert redactor.redact_text("dana\uff20acme.example") == "<EMAIL>"
+
+
+def test_every_recognizer_can_be_left_out(vendor: Vendor) -> None:
+    redactor = Redactor(vendor, without=frozenset(RULES) | frozenset(NAME_RECOGNIZERS) - {"person"})
+    assert redactor.redact_text("dana@acme.example") == "dana@acme.example"
+    with pytest.raises(ValueError, match="no recognizer is called emial"):
+        Redactor(vendor, without=frozenset({"emial"})).redact_text("x")
+
+
+def test_the_vendor_is_read_from_the_product() -> None:
+    vendor = Vendor.of(load_product(sample_product_file()))
+    assert vendor.domains == ("tracklight.example",)
+    assert vendor.owns_host("docs.tracklight.example")
+    assert not vendor.owns_host("tracklight.example.evil.example")
+    assert vendor.is_docs_link("https://docs.tracklight.example/help/x.html")
+    assert not vendor.is_docs_link("https://app.tracklight.example/help/x.html")
+
+
+def test_rows_keep_their_order_and_number(redactor: Redactor) -> None:
+    rows = [
+        {"id": 2, "text": "hi, dana here", "known_names": ["Dana Whitfield", "d@acme.example"]},
+        {"id": "b", "text": ""},
+        {"id": 1, "text": "line one\nline two"},
+    ]
+    done = list(redact_rows(rows, redactor))
+    assert [row["id"] for row in done] == [2, "b", 1]
+    assert done[0]["text"] == "hi, <PERSON> here"
+    assert done[2]["text"] == "line one\nline two"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "secret words"}, "row 2 has no 'id'"),
+        ({"id": 1}, "row 2 has no 'text'"),
+        ({"id": 1, "text": ["secret words"]}, "row 2: text is not a string"),
+        ({"id": 1, "text": "secret words", "known_names": "Dana"}, "known_names is not a list"),
+        ({"id": 1, "text": "secret words", "known_names": [1]}, "known_names holds a non-string"),
+        ("secret words", "row 2 is not an object"),
+    ],
+)
+def test_a_malformed_row_is_named_but_not_quoted(
+    redactor: Redactor, row: Any, message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        list(redact_rows([{"id": 0, "text": "fine"}, row], redactor))
+    assert "secret words" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_raw_is_logged(redactor: Redactor, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        redactor.redact_text("my password is hunter2, dana@acme.example, dana", ["Dana Whitfield"])
+    assert "hunter2" not in caplog.text
+    assert "acme.example" not in caplog.text
+
+
+def test_doubts_name_reasons_without_text(vendor: Vendor) -> None:
+    assert doubts("How do I bulk-archive ENG-142?", vendor) == []
+    assert doubts("write to support@tracklight.example", vendor) == []
+    assert doubts("number 12345678901", vendor) == ["long number"]
+    assert doubts("the note of Kwabzi Zorblatt is gone", vendor) == ["capitalised pair"]
+    assert doubts("x@y", vendor) == ["at sign"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 50_000,
+        "1 " * 25_000,
+        "a@" * 25_000,
+        "A. " * 15_000,
+        "password " * 5_000,
+        "https://" + "a/" * 20_000,
+        "Ann " * 12_000,
+        "- " * 25_000,
+        "\n" * 50_000,
+        "1.2.3.4." * 6_000,
+        ("x" * 30 + ".") * 1_500,
+        "rue de la " * 5_000,
+        "thanks, " * 6_000,
+    ],
+)
+def test_long_odd_texts_take_linear_time(redactor: Redactor, text: str) -> None:
+    redactor.redact_text("warm up")
+    start = time.perf_counter()
+    redactor.redact_text(text)
+    assert time.perf_counter() - start < 10
+
+
+def test_importing_the_package_imports_no_model_library() -> None:
+    code = (
+        "import sys\n"
+        "import supportbot_dagster.tickets.conversations\n"
+        "import supportbot_dagster.tickets.single_turn\n"
+        "heavy = {'presidio_analyzer', 'presidio_anonymizer', 'spacy', 'langdetect'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_labelled_set_is_well_formed(labelled: list[dict[str, Any]]) -> None:
+    assert len({row["id"] for row in labelled}) == len(labelled)
+    for row in labelled:
+        assert row["kind"] in {*RULES, *NAME_RECOGNIZERS}
+        assert all(value in row["text"] for value in (*row["gone"], *row["kept"]))
+        assert not PLACEHOLDER.search(json.dumps(row))
