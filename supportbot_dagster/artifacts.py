@@ -9,6 +9,7 @@ valid: on a local folder the whole directory appears by one rename, on an object
 is uploaded last. A reader refuses a directory whose manifest is missing or does not fit its files.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -149,7 +150,7 @@ def publish(staged: Path, target: UPath, manifest: Manifest) -> Manifest:
     complete = Manifest(**{**_fields(manifest), "files": list_files(staged)})
     if _is_local(target):
         (staged / MANIFEST).write_text(complete.to_json(), encoding="utf-8")
-        _swap(staged, Path(str(target)))
+        _swap(staged, Path(target.path))
         return complete
     (target / MANIFEST).unlink(missing_ok=True)
     for entry in complete.files:
@@ -172,7 +173,7 @@ def load_manifest(target: UPath) -> Manifest:
             f"{target} is no whole artifact: it has no {MANIFEST}. "
             f"Materialize {target.parent.name} again."
         ) from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{target / MANIFEST} is not valid ({error}). Materialize {target.parent.name} again."
         ) from None
@@ -181,26 +182,23 @@ def load_manifest(target: UPath) -> Manifest:
 def load(target: UPath, cache: Path) -> Artifact:
     """Load and check an artifact: every file is there with its size and hash.
 
-    An artifact on an object store is copied into ``cache`` once for each data version.
+    An artifact on an object store is copied into ``cache``; files that are there already and fit
+    are not fetched again.
 
     Raises:
         UserError: naming the first file that does not fit.
     """
     manifest = load_manifest(target)
-    if _is_local(target):
-        folder = Path(str(target))
+    local = _is_local(target)
+    if local:
+        folder = Path(target.path)
     else:
         folder = cache / manifest.asset / manifest.month / manifest.data_version
-        for entry in manifest.files:
-            local = folder / entry.path
-            if not local.is_file() or local.stat().st_size != entry.size:
-                local.parent.mkdir(parents=True, exist_ok=True)
-                source = target / entry.path
-                temporary = local.with_name(f".{local.name}.{uuid.uuid4().hex}")
-                source.fs.get_file(source.path, str(temporary))
-                temporary.replace(local)
     for entry in manifest.files:
         problem = check_file(folder, entry)
+        if problem is not None and not local:
+            # Not copied yet, damaged, or the copy of an earlier run of the same recipe.
+            problem = _fetch(target, entry, folder) or check_file(folder, entry)
         if problem is not None:
             raise UserError(f"{target}: {problem}. Materialize {manifest.asset} again.")
     return Artifact(folder, manifest)
@@ -226,16 +224,54 @@ def _is_local(path: UPath) -> bool:
     return getattr(path, "protocol", "") in ("", "file", "local")
 
 
+def _fetch(target: UPath, entry: FileEntry, folder: Path) -> str | None:
+    """Copy one file of an artifact to ``folder``; returns what is wrong, or None."""
+    source = target / entry.path
+    copy = folder / entry.path
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    temporary = copy.with_name(f".{copy.name}.{uuid.uuid4().hex}")
+    try:
+        source.fs.get_file(source.path, str(temporary))
+        temporary.replace(copy)
+    except FileNotFoundError:
+        return f"{entry.path} is missing"
+    finally:
+        temporary.unlink(missing_ok=True)
+    return None
+
+
 def _swap(staged: Path, target: Path) -> None:
-    """Put ``staged`` in the place of ``target``; a reader sees the old one, the new one or none."""
+    """Put ``staged`` in the place of ``target``; a reader sees the old one, the new one or none.
+
+    If a rename fails, the old one stands as before.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f".{target.name}.{uuid.uuid4().hex}.old")
-    if target.exists():
-        target.rename(old)
-    staged.rename(target)
-    # What a killed process left between its two renames goes as well.
-    for leftover in target.parent.glob(f".{target.name}.*.old"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    aside = f".{target.name}.{uuid.uuid4().hex}"
+    new, old = target.with_name(f"{aside}.new"), target.with_name(f"{aside}.old")
+    try:
+        _bring(staged, new)
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    # What a killed process left half-way goes as well.
+    for ending in ("old", "new"):
+        for leftover in target.parent.glob(f".{target.name}.*.{ending}"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _bring(staged: Path, new: Path) -> None:
+    """Move a folder beside its target; a copy where a rename would cross file systems."""
+    try:
+        staged.rename(new)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copytree(staged, new)
 
 
 def _alive(pid: int) -> bool:

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from supportbot_dagster.settings import load_settings
 from supportbot_dagster.training.base import BASE_DIR_VARIABLE, embedded_base_dir
 
 MIN_FREE_GIB = {"embedded": 2, "workstation": 40}
@@ -93,13 +94,17 @@ def _package(profile: str, module: str, extra: str) -> Finding:
 
 
 def _disk(profile: str) -> Finding:
-    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    settings = load_settings()
+    place = settings.home if "://" in settings.root else Path(settings.root)
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / 2**30
     need = MIN_FREE_GIB[profile]
     return _finding(
         profile,
         f"{need} GiB of free disk",
         free >= need,
-        f"{free:.0f} GiB free",
+        f"{free:.0f} GiB free at {place}",
         "Free space, or set SUPPORTBOT_ROOT to a larger disk.",
     )
 

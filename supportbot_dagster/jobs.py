@@ -11,6 +11,8 @@ from supportbot_dagster.assets.house import House
 
 RETRAIN = "retrain"
 REFRESH_DOCS = "refresh_docs"
+DOCS_HALF = ("docs_crawl", "synthesized_pairs", "refusal_rows", "merged_dataset")
+"""What a change of the docs makes stale up to the dataset."""
 
 
 def build(house: House) -> list[UnresolvedAssetJobDefinition]:
@@ -25,9 +27,7 @@ def build(house: House) -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             REFRESH_DOCS,
-            selection=dg.AssetSelection.assets(
-                "docs_crawl", "synthesized_pairs", "refusal_rows", "merged_dataset"
-            ),
+            selection=dg.AssetSelection.assets("merged_dataset").upstream(),
             partitions_def=house.partitions,
             description="The cheap half after a change of the docs: the crawl to the merged "
             "dataset. The model then shows as stale and waits for a person or the schedule.",

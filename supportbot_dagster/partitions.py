@@ -16,7 +16,7 @@ from supportbot_dagster.errors import UserError
 if TYPE_CHECKING:
     import dagster as dg
 
-_MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
+_MONTH = re.compile(r"([1-9][0-9]{3})-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def current_month(now: datetime | None = None) -> str:
 
 def is_month(text: str) -> bool:
     """Whether a text is a month's key."""
-    return _MONTH.match(text) is not None
+    return _MONTH.fullmatch(text) is not None
 
 
 def month_start(month: str) -> datetime:
@@ -46,7 +46,7 @@ def month_start(month: str) -> datetime:
     Raises:
         UserError: if ``month`` is not ``YYYY-MM``.
     """
-    match = _MONTH.match(month)
+    match = _MONTH.fullmatch(month)
     if match is None:
         raise UserError(f"'{month}' is not a month. Write it as YYYY-MM, for example 2026-11.")
     return datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ mistake. What does not: secrets (environment only), machine paths such as the ar
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -100,6 +100,13 @@ class Splits(_Strict):
     calibration: float = Field(default=0.12, ge=0, le=0.5)
     test: float = Field(default=0.22, ge=0, le=0.5)
 
+    @model_validator(mode="after")
+    def _leave_rows_to_train(self) -> "Splits":
+        total = self.validation + self.calibration + self.test
+        if total >= 1.0:
+            raise ValueError(f"the held-out splits add up to {total:g} and leave nothing to train")
+        return self
+
 
 class Dataset(_Strict):
     """Size and make-up of the merged dataset.
@@ -179,7 +186,7 @@ class Retrain(_Strict):
         cadence: every month or every quarter (January, April, July, October).
     """
 
-    first_month: str = Field(default="2026-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])$")
+    first_month: str = Field(default="2026-01", pattern=r"^[1-9][0-9]{3}-(0[1-9]|1[0-2])$")
     cadence: Literal["monthly", "quarterly"] = "monthly"
 
 
@@ -239,6 +246,10 @@ def load_product(path: Path) -> Product:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         first = " ".join(str(error).split())
         raise UserError(f"{path} is not YAML: {first}. Mend the line named.") from None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}). Name your product file with --product."
+        ) from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} holds no keys. Start from the embedded sample's product.yaml.")
     _make_absolute(raw, path.parent)
@@ -248,13 +259,18 @@ def load_product(path: Path) -> Product:
         raise UserError(f"{path}: {describe_validation_error(error)}") from None
 
 
-def describe_validation_error(error: ValidationError) -> str:
-    """A pydantic error in one line: every wrong key, what is wrong with it, the known keys."""
+def describe_validation_error(error: ValidationError, model: type[BaseModel] = Product) -> str:
+    """A pydantic error in one line: every wrong key, what is wrong with it, the known keys.
+
+    Args:
+        error: what validation raised.
+        model: the model that was validated.
+    """
     parts: list[str] = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"]) or "the file"
         if item["type"] == "extra_forbidden":
-            known = _known_keys(item["loc"][:-1])
+            known = _known_keys(model, item["loc"][:-1])
             parts.append(f"unknown key {key} (known here: {', '.join(known)})")
         elif item["type"] == "missing":
             parts.append(f"missing key {key}")
@@ -263,14 +279,23 @@ def describe_validation_error(error: ValidationError) -> str:
     return "; ".join(parts) + ". Mend the key in the file."
 
 
-def _known_keys(location: tuple[str | int, ...]) -> list[str]:
-    model: type[BaseModel] = Product
+def _known_keys(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    annotation: Any = model
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return sorted(model.model_fields)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            annotation = annotation.model_fields[str(part)].annotation
+        else:  # a list's or a mapping's place: go on with what its entries are
+            annotation = next(
+                (
+                    kind
+                    for kind in get_args(annotation)
+                    if isinstance(kind, type) and issubclass(kind, BaseModel)
+                ),
+                None,
+            )
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return []
+    return sorted(annotation.model_fields)
 
 
 _PATH_KEYS = (

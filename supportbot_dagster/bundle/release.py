@@ -58,21 +58,37 @@ def decide(bundle: Path, before: Path | None, before_month: str = "") -> Decisio
         UserError: if a report in the bundle cannot be read.
     """
     reasons = [f"{problem.check}: {problem.message}" for problem in verify_bundle(bundle)]
-    trust = _report(bundle, "trust")
-    probes = _report(bundle, "probes")
+    try:
+        reasons += _failed_gates(_report(bundle, "trust"), _report(bundle, "probes"))
+        regressions: list[str] = []
+        if before is not None:
+            reasons += _fallen(_report(before, "trust"), _report(bundle, "trust"))
+            regressions = regressed(_report(before, "outcomes"), _report(bundle, "outcomes"))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        compared = f" or of {before}" if before is not None else ""
+        raise UserError(
+            f"A report of {bundle}{compared} does not fit ({type(error).__name__}: {error}), for "
+            "example trust.json. Materialize ollama_bundle of that month again."
+        ) from None
+    return Decision(not reasons, reasons, regressions, before_month if before else "")
+
+
+def _failed_gates(trust: Mapping[str, Any], probes: Mapping[str, Any]) -> list[str]:
+    reasons: list[str] = []
     for gate in [*trust["gates"], probes["gate"]]:
         if not gate["passed"]:
             measured = "no sample" if gate["measured"] is None else f"{gate['measured']:.3g}"
             reasons.append(f"gate {gate['name']}: {measured}, limit {gate['limit']:.3g}")
-    regressions: list[str] = []
-    if before is not None:
-        last = _report(before, "trust")
-        for name in _HEADLINES:
-            was, now = last[name]["share"], trust[name]["share"]
-            if was is not None and (now is None or now < was - WORSE_BY):
-                reasons.append(f"{name} fell from {was:.1%} to {now or 0.0:.1%}")
-        regressions = regressed(_report(before, "outcomes"), _report(bundle, "outcomes"))
-    return Decision(not reasons, reasons, regressions, before_month if before else "")
+    return reasons
+
+
+def _fallen(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    reasons: list[str] = []
+    for name in _HEADLINES:
+        was, is_now = before[name]["share"], now[name]["share"]
+        if was is not None and (is_now is None or is_now < was - WORSE_BY):
+            reasons.append(f"{name} fell from {was:.1%} to {is_now or 0.0:.1%}")
+    return reasons
 
 
 def regressed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from supportbot_dagster.dataset.rows import SPLITS, Row, Split, normalized_question
 from supportbot_dagster.errors import UserError
@@ -164,28 +164,24 @@ def _copies(one: str, other: str, threshold: float) -> bool:
 
 def _without_leaks(rows: Sequence[Row]) -> tuple[list[Row], int]:
     """Drop training rows that nearly copy a held-out question; returns the rest and the number."""
-    held_words: dict[str, set[str]] = defaultdict(set)
     held = {
         normalized_question(row.question) for row in rows if row.split in ("calibration", "test")
     }
-    for text in held:
-        for word in text.split():
-            held_words[word].add(text)
+    # With their words sorted once, the plain ratio is the token-sort ratio.
+    compared = [_sorted_words(text) for text in held if len(text.split()) > MIN_COMPARED_WORDS]
     kept: list[Row] = []
     for row in rows:
-        if row.split in ("calibration", "test"):
-            kept.append(row)
-            continue
-        text = normalized_question(row.question)
-        overlap: Counter[str] = Counter()
-        for word in set(text.split()):
-            overlap.update(held_words[word])
-        # A ratio this high needs most words in common, which bounds the candidates.
-        candidates = [
-            other
-            for other, common in overlap.items()
-            if common >= 0.5 * min(len(set(text.split())), len(set(other.split())))
-        ]
-        if not any(_copies(text, other, LEAK_SIMILARITY) for other in candidates):
-            kept.append(row)
+        if row.split not in ("calibration", "test"):
+            text = normalized_question(row.question)
+            if text in held:
+                continue
+            if len(text.split()) > MIN_COMPARED_WORDS and process.extractOne(
+                _sorted_words(text), compared, scorer=fuzz.ratio, score_cutoff=LEAK_SIMILARITY
+            ):
+                continue
+        kept.append(row)
     return kept, len(rows) - len(kept)
+
+
+def _sorted_words(text: str) -> str:
+    return " ".join(sorted(text.split()))

@@ -15,6 +15,9 @@ from supportbot_dagster.hashing import sha256_text
 QUESTION_PREFIX = "Customer question: "
 """Opens every instruction; the shipped client sends the same prefix."""
 
+TICKET_STYLE = "ticket"
+"""Style of every row whose question a customer wrote, in whatever bucket."""
+
 Bucket = Literal["docs", "tickets", "refusals"]
 Split = Literal["", "train", "validation", "calibration", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")

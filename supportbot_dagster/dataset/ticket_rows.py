@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from supportbot_dagster.dataset.rows import QUESTION_PREFIX, Row, fold, make_row
+from supportbot_dagster.dataset.rows import QUESTION_PREFIX, TICKET_STYLE, Row, fold, make_row
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.product import Product
 from supportbot_dagster.progress import Progress, silent
@@ -85,7 +85,7 @@ def _row(conversation: Mapping[str, Any], product: Product) -> tuple[Row | None,
                 bucket="refusals",
                 source=conversation["id"],
                 source_hash=source_hash,
-                style="ticket",
+                style=TICKET_STYLE,
             ),
             "",
         )
@@ -100,7 +100,7 @@ def _row(conversation: Mapping[str, Any], product: Product) -> tuple[Row | None,
             bucket="tickets",
             source=conversation["id"],
             source_hash=source_hash,
-            style="ticket",
+            style=TICKET_STYLE,
             evidence=conversation["links"][0] if conversation["links"] else "",
         ),
         "",

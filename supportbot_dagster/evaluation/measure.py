@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
-from supportbot_dagster.dataset.rows import Row
+from supportbot_dagster.dataset.rows import TICKET_STYLE, Row, normalized_question
 from supportbot_dagster.evaluation.judge import Judge, Reference
 from supportbot_dagster.product import Gates
 from supportbot_dagster.progress import Progress, silent
@@ -305,7 +305,7 @@ class LeakAudit:
 
     Args:
         longest_overlap_words: longest run of words that an answer shares with a customer's
-            message of the training set.
+            message of the training set, whatever the case and the punctuation.
         answer_id: row whose answer holds it.
         placeholders: answers that show a redaction placeholder.
     """
@@ -318,16 +318,21 @@ class LeakAudit:
 def audit_leaks(outcomes: Sequence[Outcome], train: Sequence[Row]) -> LeakAudit:
     """Look for customers' words in the answers.
 
-    Only the questions of training tickets count: an agent's reply repeats the docs by design.
+    Only the questions of training tickets count, account questions among them: an agent's reply
+    repeats the docs by design.
     """
     runs: dict[str, set[int]] = {}
-    texts = [row.question.lower().split() for row in train if row.bucket == "tickets"]
+    texts = [
+        normalized_question(row.question).split()
+        for row in train
+        if row.bucket == "tickets" or row.style == TICKET_STYLE
+    ]
     for number, words in enumerate(texts):
         for word in words:
             runs.setdefault(word, set()).add(number)
     longest, holder = 0, ""
     for outcome in outcomes:
-        words = outcome.answer.lower().split()
+        words = normalized_question(outcome.answer).split()
         for start in range(len(words)):
             while (end := start + longest + 1) <= len(words) and _stands(
                 words[start:end], texts, runs

@@ -74,10 +74,10 @@ def load_probes(product: Product) -> tuple[Probe, ...]:
         return _ProbeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).probes
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Mend probes.file in product.yaml.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
-        raise UserError(f"{path}: {describe_validation_error(error)}") from None
+        raise UserError(f"{path}: {describe_validation_error(error, _ProbeFile)}") from None
 
 
 def judge_probe(probe: Probe, answer: str) -> ProbeResult:

@@ -32,6 +32,7 @@ from supportbot_dagster.sensors import docs_version
 from supportbot_dagster.settings import Settings
 
 Say = Callable[[str], None]
+LOGGER = "progress"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def retrain(
         closed = close_killed_runs(instance)
         if closed:
             say(f"closed {closed} run(s) of killed processes")
-        defs = build_definitions(settings, product, loggers={"console": console_logger(say)})
+        defs = build_definitions(settings, product, loggers={LOGGER: console_logger(say)})
         store = ArtifactStore(root=settings.root, scratch=str(settings.home))
         reader = StatusReader(defs, instance, store)
         ran: dict[str, float] = {}
@@ -137,6 +138,8 @@ def _run(
         asset_selection=[AssetKey(asset) for asset in assets],
         raise_on_error=False,
         tags=run_tags(),
+        # Dagster uses a logger only if the run's configuration names it.
+        run_config={"loggers": {LOGGER: {}}},
     )
     if result.success:
         return _seconds(result, assets)

@@ -16,6 +16,7 @@ import dagster as dg
 from dagster import AssetKey
 
 from supportbot_dagster.artifacts import UNPARTITIONED
+from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 
 State = Literal["fresh", "stale", "missing", "failed"]
@@ -116,7 +117,7 @@ class StatusReader:
                     above = made[parent]
                     if above is None:
                         why.append(f"{parent} is missing")
-                    elif now.inputs.get(parent) != above.data_version:
+                    elif now.inputs.get(parent) not in _as_input(above.data_version):
                         why.append(f"{parent} changed")
                     elif found[parent].state == "stale":
                         why.append(f"{parent} is stale")
@@ -203,6 +204,11 @@ class StatusReader:
                 if asset and entry.timestamp > found.get(asset, (0.0, ""))[0]:
                     found[asset] = (entry.timestamp, "the last attempt failed: " + reason(entry))
         return found
+
+
+def _as_input(data_version: str) -> tuple[str, str]:
+    """What a reader records of an input: its data version, or of a partition the hash of it."""
+    return data_version, sha256_text(data_version)
 
 
 def reason(entry: dg.EventLogEntry) -> str:

@@ -83,10 +83,10 @@ def load_families(path: Path) -> FamilyFile:
         return FamilyFile.model_validate(raw)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Mend refusals.families in product.yaml.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
-        raise UserError(f"{path}: {describe_validation_error(error)}") from None
+        raise UserError(f"{path}: {describe_validation_error(error, FamilyFile)}") from None
 
 
 @cache
@@ -191,7 +191,13 @@ def _fill(template: str, product: Product, turn: int) -> str:
         "security_email": facts.security_email,
         "billing_path": facts.billing_path,
     }
-    unknown = {name for _, name, _, _ in Formatter().parse(template) if name} - values.keys()
+    try:
+        slots = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise UserError(
+            f"the refusal text {template!r} has a stray brace ({error}). Double it."
+        ) from None
+    unknown = slots - values.keys()
     if unknown:
         raise UserError(
             f"unknown slot {{{sorted(unknown)[0]}}} in the refusal text {template!r}. "

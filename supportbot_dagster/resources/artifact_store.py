@@ -35,6 +35,9 @@ class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def upath(self) -> UPath:
         """The root as a path of its own file system."""
+        if "://" in self.root:
+            # Other machines write there as well: a listing kept in memory would hide their work.
+            return UPath(self.root, use_listings_cache=False)
         return UPath(self.root)
 
     def target(self, asset: str, month: str) -> UPath:
@@ -140,7 +143,7 @@ class RowsIOManager(dg.UPathIOManager):
     def dump_to_path(self, context: dg.OutputContext, obj: list[Row], path: UPath) -> None:
         """Write atomically; an object store makes a single upload visible at once by itself."""
         if getattr(path, "protocol", "") in ("", "file", "local"):
-            write_jsonl_atomic(Path(str(path)), obj)
+            write_jsonl_atomic(Path(path.path), obj)
         else:
             path.write_text("".join(dumps(row) + "\n" for row in obj), encoding="utf-8")
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 _STEP = r"[A-Z+][\w'&/-]*(?: [\w'&/-]+){0,3}"
 _PATH = re.compile(
-    # A path opens with capitalized words ("Settings", "Team settings", "Project Overview").
+    # A path opens with capitalized words ("Settings", "Team settings", "Project Overview"), but not
+    # with the word that leads to it at the start of a sentence ("Open Settings > General").
+    r"(?<!\w)(?!(?:At|Check|Choose|Click|Find|From|In|Open|See|Select|Then|Under|Use|Visit) )"
     r"[A-Z][\w'-]*(?: (?:settings|[A-Z][\w'-]*)){0,2}" + rf"(?:\s*(?:>|→|›)\s*{_STEP})+"
 )
 _ARROW = re.compile(r"\s*(?:>|→|›)\s*")
@@ -17,7 +19,11 @@ _URL = re.compile(
     r"https?://[^\s)>\]\"']+|\b(?:[\w-]+\.)+(?:example|com|org|net|io|app)\b[^\s)>\]\"']*"
 )
 _EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,:]\d+)*(?![\w])")
+_NUMBER = re.compile(
+    # A unit may follow without a space ("5MB", "24h", "14th").
+    r"(?<![\w.])\d+(?:[.,:]\d+)*"
+    r"(?=(?:[KMGT]i?B|k|px|x|s|ms|m|min|mins|h|hrs?|d|w|st|nd|rd|th)?(?!\w))"
+)
 _SHORTCUT = re.compile(
     r"\b(?:Cmd|Ctrl|Alt|Option|Shift|Command|Control)(?:\s*\+\s*(?:[A-Za-z]+|[.,/\\]))+"
 )
@@ -75,15 +81,20 @@ def unsupported(text: str, sources: Iterable[str]) -> list[str]:
     in a source in that order, whatever arrow is used.
     """
     source = "\n".join(sources)
-    flat = _ARROW.sub(" > ", re.sub(r"[*_`]|<[^>]+>", "", source)).lower()
-    compact = re.sub(r"\s+", "", flat)
+    plain = re.sub(r"[*_`]|<[^>]+>", "", source)
+    flat = _ARROW.sub(" > ", plain).lower()
     missing = numbers(text) - numbers(source) - number_words(source)
     missing |= number_words(text) - number_words(source) - numbers(source)
     missing |= {path for path in menu_paths(text) if not _path_stands(path, flat)}
-    missing |= {item for item in shortcuts(text) if item not in compact}
-    missing |= {item for item in addresses(text) if item not in flat}
-    missing |= {item for item in codes(text) if item.lower() not in flat}
+    missing |= shortcuts(text) - shortcuts(plain)
+    missing |= codes(text) - codes(plain)
+    missing |= {item for item in addresses(text) if not _stands_whole(item, flat)}
     return sorted(missing)
+
+
+def _stands_whole(address: str, flat: str) -> bool:
+    """Whether an address stands in a text, not merely as a piece of a longer word."""
+    return re.search(rf"(?<![\w-]){re.escape(address)}(?![\w-])", flat) is not None
 
 
 def _path_stands(path: str, flat: str) -> bool:

@@ -127,7 +127,8 @@ def reject_reason(pair: Pair, section: SectionText) -> str | None:
         return "answer length"
     if is_refusal(pair.answer):
         return "answer is a deflection"
-    if _squeeze(pair.evidence) not in _squeeze(section.markdown) or not pair.evidence.strip():
+    evidence = _squeeze(pair.evidence)
+    if not evidence or evidence not in _squeeze(section.markdown):
         return "evidence not in the section"
     missing = unsupported(pair.answer, (section.markdown, " > ".join(section.heading_path)))
     if missing:

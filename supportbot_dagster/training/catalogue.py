@@ -27,7 +27,7 @@ class LoraSettings:
         batch_size: rows a device and step.
         gradient_accumulation: steps added up before an update.
         warmup_share: fraction of all updates until the peak is reached.
-        max_length: tokens of prompt and answer together; longer rows are cut.
+        max_length: tokens of prompt and answer together; longer rows are left out.
         dropout: dropout before each adapter.
         weight_decay: AdamW's.
         seed: of initialization and shuffling.

@@ -12,10 +12,17 @@ newcomer a far better bot than the few minutes that a first retrain may take. It
   answers, in the chat form that it is fine-tuned and asked in;
 - the same questions with the heading of the section that answers them, a short target that trains
   the reading of questions at little cost;
+- unanswerable questions of its own (``pocket_deflections.jsonl``) with the deflection of their
+  category;
 - word definitions of WordNet 3.0, so that everyday words mean something to it.
 
-It never sees a ticket, a probe or a deflection: held-out questions come from ticket threads and
-refusal families, so nothing that a bot is tested on has entered its base.
+It never sees a ticket, a probe or a question of a refusal family: held-out questions come from
+ticket threads and refusal families, so nothing that a bot is tested on has entered its base. What
+nearly copies one of these is left out of the corpus, and counted.
+
+The input embeddings start from a bag of words: the mean of a question's token embeddings, trained
+to tell the sections apart. A transformer of this size that starts from random embeddings learns
+its few thousand questions by heart and misses new phrasings; starting from these it generalizes.
 """
 
 import argparse
@@ -29,24 +36,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rapidfuzz import fuzz, process
+
 from supportbot_dagster.crawl import Page, crawl
-from supportbot_dagster.dataset.rows import QUESTION_PREFIX
+from supportbot_dagster.dataset.rows import QUESTION_PREFIX, normalized_question
+from supportbot_dagster.evaluation.probes import load_probes
+from supportbot_dagster.jsonl import read_jsonl
+from supportbot_dagster.product import Product, load_product, sample_product_file
+from supportbot_dagster.refusals.families import build_refusal_rows, deflection
 from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
 from supportbot_dagster.synthesis.pairs import sections_of
 from supportbot_dagster.synthesis.teacher import load_recordings
+from supportbot_dagster.tickets.importer import load_export
+from supportbot_dagster.tickets.single_turn import customer_question
 from supportbot_dagster.training.base import embedded_base_dir
-from supportbot_dagster.training.encode import IGNORED
+from supportbot_dagster.training.encode import IGNORED, prompt_ids
 from supportbot_dagster.training.noise import noisy
 from supportbot_dagster.training.pocket_tokenizer import train_tokenizer
 
+DEFLECTIONS = "pocket_deflections.jsonl"
 VOCABULARY = 4096
 WIDTH, LAYERS, FEED_FORWARD, HEADS, KEY_VALUE_HEADS = 256, 6, 768, 4, 2
 """Widths are multiples of 256, so that every matrix takes K-quants."""
 WINDOW, BATCH = 256, 16
 """Tokens of a packed sequence, and sequences of a step."""
 LEARNING_RATE, WARM_UP, FINAL_SHARE = 2.5e-3, 100, 0.03
-MIX = {"text": 0.10, "definition": 0.08, "topic": 0.22, "pair": 0.60}
+MIX = {"text": 0.06, "definition": 0.05, "topic": 0.32, "pair": 0.42, "deflection": 0.15}
 """Share of the examples of each kind."""
+DECISIVE_TOKENS, DECISIVE_WEIGHT = 6, 4.0
+"""The first tokens of an answer decide its topic; the rest follows. They weigh more in the loss."""
+BAG_STEPS, BAG_BATCH, BAG_RATE = 2500, 128, 0.02
+EMBEDDING_SCALE, EMBEDDING_RATE = 0.15, 0.3
+"""Standard deviation of the starting embeddings, and their share of the learning rate."""
+DEFLECTED_TOPICS = 0.25
+"""Share of the topic examples whose question has no answer."""
+WAITING = 24
+"""Examples to choose from when a sequence is filled."""
+COPY = 85.0
+"""Token-sort ratio (0 to 100) from which a question copies one that a bot may be tested on."""
 TOPIC_PREFIX = "Topic of: "
 
 
@@ -58,11 +85,13 @@ class Corpus:
         texts: docs sections with their headings.
         definitions: ``word: gloss`` lines; may be empty.
         pairs: question, answer and heading path of the answering section.
+        deflections: unanswerable question, deflection, and its category in words.
     """
 
     texts: list[str]
     definitions: list[str]
     pairs: list[tuple[str, str, str]]
+    deflections: list[tuple[str, str, str]]
 
 
 def sample_corpus(wordnet: Path | None) -> Corpus:
@@ -74,6 +103,8 @@ def sample_corpus(wordnet: Path | None) -> Corpus:
     with serve_sample_site() as url:
         pages: list[Page] = crawl(url, public_base=PUBLIC_BASE).pages
     recordings = load_recordings(embedded_base_dir().parent.parent / "sample" / "teacher")
+    product = load_product(sample_product_file())
+    tested = _tested_questions(product)
     texts: list[str] = []
     pairs: list[tuple[str, str, str]] = []
     for section in sections_of([page.to_dict() for page in pages]):
@@ -82,7 +113,47 @@ def sample_corpus(wordnet: Path | None) -> Corpus:
         reply = recordings.get(section.content_hash)
         if reply is not None:
             pairs += [(item.question, reply.answer, heading) for item in reply.questions]
-    return Corpus(texts, _definitions(wordnet) if wordnet else [], pairs)
+    deflections = [
+        (
+            row["question"],
+            deflection(row["category"], product, number),
+            f"No answer: {row['category'].replace('_', ' ')}",
+        )
+        for number, row in enumerate(read_jsonl(Path(__file__).parent / DEFLECTIONS))
+    ]
+    kept_pairs = [pair for pair in pairs if not _copies_tested(pair[0], tested)]
+    kept = [item for item in deflections if not _copies_tested(item[0], tested)]
+    print(
+        f"left out as copies of what a bot is tested on: {len(pairs) - len(kept_pairs)} pairs, "
+        f"{len(deflections) - len(kept)} deflections",
+        file=sys.stderr,
+    )
+    return Corpus(texts, _definitions(wordnet) if wordnet else [], kept_pairs, kept)
+
+
+def _tested_questions(product: Product) -> list[str]:
+    """Probes, questions of refusal families and customers' messages of the sample's tickets."""
+    export = load_export(Path(__file__).parent.parent / "sample" / "tickets.json")
+    return [
+        normalized_question(text)
+        for text in (
+            *(probe.question for probe in load_probes(product)),
+            *(row.question for row in build_refusal_rows(product).rows),
+            *(customer_question(ticket.comments[0].body) for ticket in export.tickets),
+        )
+    ]
+
+
+def _copies_tested(question: str, tested: Sequence[str]) -> bool:
+    return (
+        process.extractOne(
+            normalized_question(question),
+            tested,
+            scorer=fuzz.token_sort_ratio,
+            score_cutoff=COPY,
+        )
+        is not None
+    )
 
 
 def _definitions(folder: Path) -> list[str]:
@@ -123,48 +194,57 @@ def train_base(corpus: Corpus, out_dir: Path, *, steps: int, seed: int, compiled
         num_attention_heads=HEADS,
         num_key_value_heads=KEY_VALUE_HEADS,
         head_dim=WIDTH // HEADS,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
         max_position_embeddings=1024,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     model = LlamaForCausalLM._from_config(config, attn_implementation="eager")
-    decayed = [weight for weight in model.parameters() if weight.dim() > 1]
-    others = [weight for weight in model.parameters() if weight.dim() <= 1]
+    start = _bag_of_words(corpus, tokenizer, rng)
+    with torch.no_grad():
+        model.model.embed_tokens.weight.copy_(start)
+    embeddings = [model.model.embed_tokens.weight]
+    matrices = [w for w in model.parameters() if w.dim() > 1 and w is not embeddings[0]]
+    vectors = [w for w in model.parameters() if w.dim() <= 1]
     optimizer = torch.optim.AdamW(
         [
-            {"params": decayed, "weight_decay": 0.1},
-            {"params": others, "weight_decay": 0.0},
+            {"params": matrices, "weight_decay": 0.1, "share": 1.0},
+            {"params": vectors, "weight_decay": 0.0, "share": 1.0},
+            {"params": embeddings, "weight_decay": 0.0, "share": EMBEDDING_RATE},
         ],
         lr=LEARNING_RATE,
         betas=(0.9, 0.95),
         fused=True,
     )
 
-    def loss_of(ids: Any, labels: Any, mask: Any, positions: Any) -> Any:
+    def loss_of(ids: Any, labels: Any, weights: Any, mask: Any, positions: Any) -> Any:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             hidden = model.model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
             ).last_hidden_state
             logits = model.lm_head(hidden)
-        return torch.nn.functional.cross_entropy(
-            logits.float().view(-1, VOCABULARY), labels.view(-1), ignore_index=IGNORED
+        losses = torch.nn.functional.cross_entropy(
+            logits.float().view(-1, VOCABULARY),
+            labels.view(-1),
+            ignore_index=IGNORED,
+            reduction="none",
         )
+        return (losses * weights.view(-1)).sum() / weights.sum()
 
     step_loss = torch.compile(loss_of, dynamic=False) if compiled else loss_of
     batches = _batches(corpus, tokenizer, rng)
     started, total = time.monotonic(), 0.0
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * _schedule(step, steps)
-        ids, labels, documents, positions = next(batches)
-        loss = step_loss(ids, labels, _mask(documents), positions)
+            group["lr"] = LEARNING_RATE * group["share"] * _schedule(step, steps)
+        ids, labels, weights, documents, positions = next(batches)
+        loss = step_loss(ids, labels, weights, _mask(documents), positions)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        total += float(loss)
+        total += float(loss.detach())
         if step % 50 == 0:
             rate = step * BATCH * WINDOW / (time.monotonic() - started)
             print(
@@ -198,7 +278,7 @@ def _save(model: Any, out_dir: Path) -> None:
 
 
 def _tokenizer_lines(corpus: Corpus, rng: random.Random) -> list[str]:
-    questions = [question for question, _, _ in corpus.pairs]
+    questions = [question for question, _, _ in (*corpus.pairs, *corpus.deflections)]
     answers = list(dict.fromkeys(answer for _, answer, _ in corpus.pairs))
     return [
         *corpus.texts,
@@ -210,87 +290,139 @@ def _tokenizer_lines(corpus: Corpus, rng: random.Random) -> list[str]:
     ]
 
 
-_Encoded = tuple[list[int], list[int]]
+def _bag_of_words(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Any:
+    """Token embeddings whose mean over a question tells the sections and deflections apart."""
+    import torch
+
+    items = [(question, target) for question, _, target in (*corpus.pairs, *corpus.deflections)]
+    targets = {target: number for number, target in enumerate(sorted({t for _, t in items}))}
+    pad = tokenizer.pad_token_id
+    bag = torch.nn.EmbeddingBag(VOCABULARY, WIDTH, mode="mean", padding_idx=pad)
+    torch.nn.init.normal_(bag.weight, std=0.05)
+    head = torch.nn.Linear(WIDTH, len(targets))
+    optimizer = torch.optim.AdamW([*bag.parameters(), *head.parameters()], weight_decay=0.0)
+    for step in range(BAG_STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = BAG_RATE * (1 - step / BAG_STEPS)
+        chosen = [rng.choice(items) for _ in range(BAG_BATCH)]
+        encoded = [
+            tokenizer(noisy(question, rng), add_special_tokens=False)["input_ids"]
+            for question, _ in chosen
+        ]
+        longest = max(map(len, encoded))
+        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in encoded])
+        wanted = torch.tensor([targets[target] for _, target in chosen])
+        scores = head(torch.nn.functional.dropout(bag(ids), 0.2))
+        loss = torch.nn.functional.cross_entropy(scores, wanted, label_smoothing=0.1)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if (step + 1) % 500 == 0:
+            print(
+                f"  bag of words: step {step + 1}, loss {float(loss.detach()):.3f}",
+                file=sys.stderr,
+                flush=True,
+            )
+    weights = bag.weight.detach()
+    return weights / weights.std() * EMBEDDING_SCALE
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """Token ids with the label and the weight of each; all three have one length."""
+
+    ids: list[int]
+    labels: list[int]
+    weights: list[float]
 
 
 def _examples(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[_Encoded]:
-    """An endless stream of (token ids, labels)."""
+    """An endless stream of examples."""
     bos, end = tokenizer.bos_token_id, tokenizer.eos_token_id
 
     def encode(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def chat(question: str, answer: str) -> _Encoded:
-        prompt = encode(
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": question}],
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-        )
+        prompt = prompt_ids(tokenizer, question)
         reply = [*encode(answer), end]
-        return prompt + reply, [IGNORED] * len(prompt) + reply
+        decisive = min(DECISIVE_TOKENS, len(reply))
+        return _Encoded(
+            prompt + reply,
+            [IGNORED] * len(prompt) + reply,
+            [0.0] * len(prompt) + [DECISIVE_WEIGHT] * decisive + [1.0] * (len(reply) - decisive),
+        )
 
     def running(text: str) -> _Encoded:
         ids = [bos, *encode(text)[: WINDOW - 2], end]
-        return ids, [IGNORED, *ids[1:]]
+        return _Encoded(ids, [IGNORED, *ids[1:]], [0.0] + [1.0] * (len(ids) - 1))
 
     kinds = [kind for kind in MIX if kind != "definition" or corpus.definitions]
-    weights = [MIX[kind] for kind in kinds]
+    shares = [MIX[kind] for kind in kinds]
     while True:
-        kind = rng.choices(kinds, weights)[0]
+        kind = rng.choices(kinds, shares)[0]
         if kind == "text":
             yield running(rng.choice(corpus.texts))
         elif kind == "definition":
             yield running(rng.choice(corpus.definitions))
+        elif kind == "pair":
+            question, answer, _ = rng.choice(corpus.pairs)
+            yield chat(QUESTION_PREFIX + noisy(question, rng), answer)
+        elif kind == "deflection":
+            question, answer, _ = rng.choice(corpus.deflections)
+            yield chat(QUESTION_PREFIX + noisy(question, rng), answer)
         else:
-            question, answer, heading = rng.choice(corpus.pairs)
-            if kind == "topic":
-                yield chat(TOPIC_PREFIX + noisy(question, rng), heading)
-            else:
-                yield chat(QUESTION_PREFIX + noisy(question, rng), answer)
+            question, _, topic = rng.choice(
+                corpus.deflections if rng.random() < DEFLECTED_TOPICS else corpus.pairs
+            )
+            yield chat(TOPIC_PREFIX + noisy(question, rng), topic)
 
 
 def _batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tuple[Any, ...]]:
-    """Packed batches: ids, next-token labels, document numbers and positions, each [B, T]."""
+    """Packed batches: ids, next-token labels, their weights, document numbers, positions: [B, T].
+
+    A sequence takes the longest waiting examples that still fit, so that little is padding.
+    """
     import torch
 
     examples = _examples(corpus, tokenizer, rng)
     pad = tokenizer.pad_token_id
     waiting: list[_Encoded] = []
     while True:
-        sequences: list[tuple[list[int], list[int], list[int], list[int]]] = []
-        while len(sequences) < BATCH:
+        rows: list[tuple[list[int], list[int], list[float], list[int], list[int]]] = []
+        while len(rows) < BATCH:
             ids: list[int] = []
             labels: list[int] = []
+            weights: list[float] = []
             documents: list[int] = []
             positions: list[int] = []
-            while True:
-                while len(waiting) < 24:
+            for number in range(1, WINDOW):
+                while len(waiting) < WAITING:
                     candidate = next(examples)
-                    if len(candidate[0]) <= WINDOW:
+                    if len(candidate.ids) <= WINDOW:
                         waiting.append(candidate)
-                room = WINDOW - len(ids)
-                fitting = [item for item in waiting if len(item[0]) <= room]
+                fitting = [item for item in waiting if len(item.ids) <= WINDOW - len(ids)]
                 if not fitting:
                     break
-                chosen = max(fitting, key=lambda item: len(item[0])) if ids else waiting[0]
+                chosen = max(fitting, key=lambda item: len(item.ids)) if ids else waiting[0]
                 waiting.remove(chosen)
-                documents += [len(set(documents)) + 1] * len(chosen[0])
-                positions += range(len(chosen[0]))
-                ids += chosen[0]
+                ids += chosen.ids
                 # Each position predicts the next token of its own document.
-                labels += [*chosen[1][1:], IGNORED]
+                labels += [*chosen.labels[1:], IGNORED]
+                weights += [*chosen.weights[1:], 0.0]
+                documents += [number] * len(chosen.ids)
+                positions += range(len(chosen.ids))
             missing = WINDOW - len(ids)
-            sequences.append(
+            rows.append(
                 (
                     ids + [pad] * missing,
                     labels + [IGNORED] * missing,
+                    weights + [0.0] * missing,
                     documents + [0] * missing,
                     positions + list(range(missing)),
                 )
             )
-        yield tuple(torch.tensor(column) for column in zip(*sequences, strict=True))
+        yield tuple(torch.tensor(column) for column in zip(*rows, strict=True))
 
 
 def _mask(documents: Any) -> Any:
@@ -306,7 +438,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=embedded_base_dir())
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))
     parser.add_argument("--no-compile", action="store_true")
@@ -315,7 +447,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     corpus = sample_corpus(wordnet)
     print(
         f"{len(corpus.texts)} sections, {len(corpus.pairs)} pairs, "
-        f"{len(corpus.definitions)} definitions",
+        f"{len(corpus.deflections)} deflections, {len(corpus.definitions)} definitions",
         file=sys.stderr,
     )
     train_base(

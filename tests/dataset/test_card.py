@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from supportbot_dagster.dataset.card import CARD, card, read_split, write_dataset
+from supportbot_dagster.dataset.merge import Merged, merge
+from supportbot_dagster.dataset.rows import SPLITS, Bucket, Row, make_row
+from supportbot_dagster.hashing import sha256_text
+from supportbot_dagster.jsonl import read_jsonl
+from supportbot_dagster.product import Dataset, Product, load_product, sample_product_file
+
+SETTINGS = Dataset(target_rows=200)
+
+
+def one(bucket: Bucket, source: str, number: int) -> Row:
+    return make_row(
+        question=" ".join(sha256_text(f"{bucket}{source}{number}")[i : i + 6] for i in range(0, 42, 6)),
+        output='Answer with "quotes", a comma → and naïve letters.',
+        bucket=bucket,
+        source=source,
+        source_hash="h",
+        style="correct",
+    )
+
+
+@pytest.fixture(scope="module")
+def product() -> Product:
+    return load_product(sample_product_file()).model_copy(update={"dataset": SETTINGS})
+
+
+@pytest.fixture(scope="module")
+def merged() -> Merged:
+    return merge(
+        [
+            *(one("docs", f"https://d.example/{n}.html#a", n) for n in range(80)),
+            *(one("tickets", f"thread-{n}", n) for n in range(90)),
+            *(one("refusals", f"pricing/{n // 3}", n) for n in range(30)),
+        ],
+        SETTINGS,
+    )
+
+
+@pytest.fixture
+def folder(merged: Merged, product: Product, tmp_path: Path) -> Path:
+    write_dataset(merged, tmp_path, product, "2026-11")
+    return tmp_path
+
+
+def test_four_splits_and_the_card(folder: Path, merged: Merged) -> None:
+    assert {path.name for path in folder.iterdir()} == {
+        "train.jsonl", "validation.jsonl", "calibration.jsonl", "test.jsonl", CARD,
+    }  # fmt: skip
+    for split in SPLITS:
+        assert read_split(folder, split) == merged.of(split)
+        assert merged.of(split), "no split of this data is empty"
+    assert sum(len(read_split(folder, split)) for split in SPLITS) == len(merged.rows)
+
+
+def test_the_card_tells_counts_shares_shortfalls_and_what_is_left_out(
+    folder: Path, merged: Merged
+) -> None:
+    text = (folder / CARD).read_text(encoding="utf-8")
+    assert "# Tracklight support dataset, 2026-11" in text
+    assert f"{len(merged.rows)} rows of 200 wanted" in text
+    assert f"| docs | 120 | 80 | 80 | {80 / len(merged.rows):.0%} | 40 |" in text
+    assert "| tickets | 60 | 90 | 60 |" in text
+    assert "| over the quota of tickets | 30 |" in text
+    counts = [sum(row.bucket == name for row in merged.of("test")) for name in merged.buckets]
+    assert f"| test | {' | '.join(map(str, counts))} | {sum(counts)} |" in text
+
+
+def test_the_same_rows_give_the_same_card(merged: Merged, product: Product) -> None:
+    assert card(merged, product, "2026-11") == card(merged, product, "2026-11")
+    fewer = Merged(merged.rows[:-1], merged.buckets, merged.left_out)
+    assert card(fewer, product, "2026-11") != card(merged, product, "2026-11")
+
+
+def test_the_datasets_library_reads_the_splits_as_they_are(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(
+        "json",
+        data_files={split: str(folder / f"{split}.jsonl") for split in SPLITS},
+        cache_dir=str(tmp_path_factory.mktemp("datasets")),
+    )
+    assert set(loaded) == set(SPLITS)
+    for split in SPLITS:
+        assert loaded[split].to_list() == read_jsonl(folder / f"{split}.jsonl")
+        assert set(loaded[split]["split"]) == {split}
+        assert loaded[split][0]["instruction"].startswith("Customer question: ")

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import pytest
+
+from supportbot_dagster.dataset import merge as merge_module
+from supportbot_dagster.dataset.audit import audit_dataset
+from supportbot_dagster.dataset.merge import Merged, merge
+from supportbot_dagster.dataset.rows import Bucket, Row, make_row
+from supportbot_dagster.errors import UserError
+from supportbot_dagster.product import Dataset, Shares, Splits
+
+WORDS = (
+    "amber basil cedar delta ember fjord grove heron ivory jade krill lotus maple nylon opal "
+    "prism quartz raven sable tulip umber velvet willow xenon yarrow zephyr anchor bridge candle "
+    "dolphin engine feather garnet harbor island jacket kettle ladder magnet needle orchid pebble"
+).split()
+
+
+def words(seed: str, count: int = 8) -> str:
+    """A question like no other: the same seed gives the same words."""
+    return " ".join(random.Random(seed).sample(WORDS, count))
+
+
+def one(bucket: Bucket, source: str, number: int, question: str = "") -> Row:
+    return make_row(
+        question=question or words(f"{bucket} {source} {number}"),
+        output=f"Answer of {source}.",
+        bucket=bucket,
+        source=source,
+        source_hash="h",
+        style="correct",
+    )
+
+
+def docs(pages: int = 10, each: int = 6) -> list[Row]:
+    return [one("docs", f"https://d.example/{p}.html#s{n % 2}", n) for p in range(pages)
+            for n in range(each)]  # fmt: skip
+
+
+def tickets(threads: int = 150) -> list[Row]:
+    return [one("tickets", f"thread-{number}", 0) for number in range(threads)]
+
+
+def refusals(families: int = 40, each: int = 5) -> list[Row]:
+    return [one("refusals", f"pricing/f{f}", n) for f in range(families) for n in range(each)]
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return [*docs(), *tickets(), *refusals()]
+
+
+SETTINGS = Dataset(target_rows=400, shares=Shares(docs=0.1, tickets=0.4, refusals=0.5))
+
+
+def splits_by_group(merged: Merged) -> dict[tuple[str, str], set[str]]:
+    groups: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in merged.rows:
+        groups[row.bucket, row.group].add(row.split)
+    return groups
+
+
+def test_a_page_a_thread_and_a_family_are_whole_in_one_split(rows: list[Row]) -> None:
+    merged = merge(rows, SETTINGS)
+    groups = splits_by_group(merged)
+    assert all(len(splits) == 1 for splits in groups.values())
+    assert {row.split for row in merged.rows if row.bucket == "docs"} == {"train"}
+    for bucket in ("tickets", "refusals"):
+        found = {row.split for row in merged.rows if row.bucket == bucket}
+        assert found == {"train", "validation", "calibration", "test"}
+
+
+def test_a_split_by_row_would_show(rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_row(kept: Sequence[Row], splits: Splits, seed: int) -> list[Row]:
+        return [row.in_split(merge_module._split_of(row.id, splits, seed)) for row in kept]
+
+    monkeypatch.setattr(merge_module, "_split", by_row)
+    merged = merge(rows, SETTINGS)
+    assert any(len(splits) > 1 for splits in splits_by_group(merged).values())
+    assert any("stands in" in problem for problem in audit_dataset(merged.rows))
+
+
+def test_a_group_keeps_its_split_whatever_comes_or_goes(rows: list[Row]) -> None:
+    before = splits_by_group(merge(rows, SETTINGS))
+    more = [*rows, *(one("tickets", f"new-{n}", 0) for n in range(60))]
+    random.Random(1).shuffle(more)
+    larger = Dataset(target_rows=600, shares=SETTINGS.shares)
+    for changed in (merge(more, larger), merge(rows[::2], SETTINGS)):
+        after = splits_by_group(changed)
+        shared = before.keys() & after.keys()
+        assert len(shared) > 50
+        assert all(before[key] == after[key] for key in shared)
+
+
+def test_the_order_of_the_rows_does_not_matter(rows: list[Row]) -> None:
+    shuffled = rows.copy()
+    random.Random(2).shuffle(shuffled)
+    assert merge(shuffled, SETTINGS).rows == merge(rows, SETTINGS).rows
+
+
+def test_another_seed_splits_otherwise(rows: list[Row]) -> None:
+    other = merge(rows, SETTINGS.model_copy(update={"seed": 7}))
+    assert splits_by_group(other) != splits_by_group(merge(rows, SETTINGS))
+
+
+def test_the_held_out_shares_are_about_those_wanted() -> None:
+    settings = Dataset(target_rows=4000, shares=Shares(docs=0.1, tickets=0.9, refusals=0))
+    merged = merge([*docs(), *tickets(2000)], settings)
+    counts = Counter(row.split for row in merged.rows if row.bucket == "tickets")
+    total = sum(counts.values())
+    assert counts["test"] / total == pytest.approx(0.22, abs=0.03)
+    assert counts["calibration"] / total == pytest.approx(0.12, abs=0.03)
+    assert counts["validation"] / total == pytest.approx(0.06, abs=0.03)
+
+
+def test_shares_quotas_and_shortfalls(rows: list[Row]) -> None:
+    settings = Dataset(target_rows=200, shares=Shares(docs=0.5, tickets=0.3, refusals=0.2))
+    merged = merge(rows, settings)
+    docs_count, tickets_count = merged.buckets["docs"], merged.buckets["tickets"]
+    assert (docs_count.wanted, docs_count.available, docs_count.used) == (100, 60, 60)
+    assert docs_count.shortfall == 40
+    assert (tickets_count.wanted, tickets_count.used, tickets_count.shortfall) == (60, 60, 0)
+    assert merged.buckets["refusals"].used == 40
+    assert merged.left_out["over the quota of tickets"] == 90
+    assert merged.left_out["over the quota of refusals"] == 160
+    assert merged.shares == {"docs": 60 / 160, "tickets": 60 / 160, "refusals": 40 / 160}
+    assert sum(merged.shares.values()) == pytest.approx(1)
+    used = Counter(row.bucket for row in merged.rows)
+    assert used == {name: count.used for name, count in merged.buckets.items()}
+
+
+def test_every_row_is_used_or_counted(rows: list[Row]) -> None:
+    probe = one("docs", "https://d.example/x.html", 0, "alpha beta gamma delta")
+    extra = [probe, rows[0], one("docs", "https://d.example/y.html", 0, "?!")]
+    merged = merge([*rows, *extra], SETTINGS, probes=["Alpha, beta gamma: delta?"])
+    assert len(merged.rows) + sum(merged.left_out.values()) == len(rows) + len(extra)
+    assert merged.left_out["copies a probe"] == 1
+    assert merged.left_out["empty question"] == 1
+    assert merged.left_out["same question as another row"] == 1
+
+
+def test_a_small_dataset_is_never_padded_by_repeating() -> None:
+    few = [*docs(2), *tickets(10), *refusals(2)]
+    merged = merge([*few, *few], Dataset(target_rows=5000))
+    assert len(merged.rows) == len({row.id for row in merged.rows}) == len(few)
+    assert len({row.instruction for row in merged.rows}) == len(few)
+    assert merged.buckets["docs"].shortfall == 3000 - 12
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "How do I bulk-archive issues?",
+        "how do i bulk archive issues",
+        "HOW DO I BULK-ARCHIVE ISSUES!!",
+        "issues: how do I bulk-archive?",
+        "How do I bulk-archive isues?",
+    ],
+)
+def test_probes_are_in_no_row(copy: str) -> None:
+    probe = "How do I bulk-archive issues?"
+    for bucket in ("docs", "tickets", "refusals"):
+        rows = [*docs(), one(bucket, f"source-of-{bucket}", 0, copy)]  # type: ignore[arg-type]
+        assert merge(rows, Dataset(), probes=[probe]).left_out == {"copies a probe": 1}
+        assert copy in {row.question for row in merge(rows, Dataset()).rows}, "the filter did it"
+
+
+def test_a_near_miss_of_a_probe_stays() -> None:
+    rows = [*docs(), one("docs", "https://d.example/x.html", 0, "How do I bulk-delete issues?")]
+    assert merge(rows, Dataset(), probes=["How do I bulk-archive issues?"]).left_out == {}
+
+
+def held_out_and_copies() -> tuple[Row, list[Row]]:
+    """A held-out ticket and docs questions that nearly copy it."""
+    question = "where can i export all of my issues as a csv file"
+    thread = next(
+        f"thread-{number}"
+        for number in range(1000)
+        if merge_module._split_of(f"thread-{number}", Splits(), 0) == "test"
+    )
+    copies = (
+        "Where can I export all of my issues as a CSV file?",
+        "where can i export all my issues as a csv file",
+        "export all of my issues as a csv file where can i",
+        "were can i exprt all of my isues as a csv fle",
+    )
+    return one("tickets", thread, 0, question), [
+        one("docs", f"https://d.example/copy{number}.html", 0, text)
+        for number, text in enumerate(copies)
+    ]
+
+
+def test_training_rows_that_nearly_copy_a_held_out_question_are_dropped() -> None:
+    held, copies = held_out_and_copies()
+    merged = merge([held, *docs(), *copies[1:]], Dataset())
+    assert held.id in {row.id for row in merged.of("test")}
+    assert merged.left_out == {"nearly copies a held-out question": 3}
+    exact = merge([held, *docs(), *copies[:1]], Dataset())
+    assert exact.left_out == {"same question as another row": 1}
+
+
+def test_copies_would_stay_without_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, copies = held_out_and_copies()
+    monkeypatch.setattr(merge_module, "_without_leaks", lambda rows: (list(rows), 0))
+    merged = merge([held, *docs(), *copies[1:]], Dataset())
+    assert {row.id for row in copies[1:]} <= {row.id for row in merged.of("train")}
+
+
+def test_a_copy_misspelt_in_every_word_is_dropped() -> None:
+    thread = held_out_and_copies()[0].source
+    held = one("tickets", thread, 0, "exporting milestones automatically")
+    copy = one("docs", "https://d.example/x.html", 0, "exportin milestons automaticaly")
+    assert merge([held, copy, *docs()], Dataset()).left_out == {
+        "nearly copies a held-out question": 1
+    }
+
+
+def test_short_questions_are_compared_exactly() -> None:
+    thread = held_out_and_copies()[0].source
+    held = one("tickets", thread, 0, "export issues")
+    near = one("docs", "https://d.example/x.html", 0, "export issue")
+    assert merge([held, near, *docs()], Dataset()).left_out == {}
+
+
+def test_without_docs_to_train_on_nothing_is_made() -> None:
+    with pytest.raises(UserError, match=r"no docs row to train on\. Check the row tables"):
+        merge([*tickets(), *refusals()], SETTINGS)
