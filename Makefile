@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export SUPPORTBOT_ROOT ?= $(CURDIR)/.supportbot
-export DAGSTER_HOME ?= $(SUPPORTBOT_ROOT)/dagster
 PORT ?= 3000
 
 .PHONY: retrain test check ui pocket clean help
@@ -27,8 +26,8 @@ ui: $(VENV)/.run-installed  ## dagster dev on the same storage
 	@$(BIN)/supportbot ui --port $(PORT)
 
 check: $(VENV)/.dev-installed  ## format, lint, types, one-way arrows
-	$(BIN)/ruff format --check supportbot_dagster tests bench
-	$(BIN)/ruff check supportbot_dagster tests bench
+	$(BIN)/ruff format --check supportbot_dagster tests
+	$(BIN)/ruff check supportbot_dagster tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -176,8 +176,10 @@ def test_dagster_finds_the_definitions_from_anywhere(
 ) -> None:
     folder, environment = elsewhere
     done = subprocess.run(
-        [sys.executable, "-m", "dagster", "definitions", "validate"]
-        + ["-m", "supportbot_dagster.definitions"],
+        [
+            sys.executable,
+            *"-m dagster definitions validate -m supportbot_dagster.definitions".split(),
+        ],
         cwd=folder,
         env={**environment, "DAGSTER_HOME": str(folder)},
         capture_output=True,

@@ -34,7 +34,9 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     assert finding("package torch").ok
     find_spec = doctor.importlib.util.find_spec
     monkeypatch.setattr(
-        doctor.importlib.util, "find_spec", lambda name: None if name == "torch" else find_spec(name)
+        doctor.importlib.util,
+        "find_spec",
+        lambda name: None if name == "torch" else find_spec(name),
     )
     lacking = finding("package torch")
     assert not lacking.ok

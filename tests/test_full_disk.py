@@ -60,9 +60,7 @@ def test_staging_on_a_full_disk(small_disk: Path) -> None:
     (small_disk / "after").write_bytes(b"x" * (1 << 19))
 
 
-def test_an_artifact_on_a_full_disk_leaves_the_one_before(
-    small_disk: Path, tmp_path: Path
-) -> None:
+def test_an_artifact_on_a_full_disk_leaves_the_one_before(small_disk: Path, tmp_path: Path) -> None:
     """The scratch folder lies on another disk, so publishing copies."""
     target = UPath(str(small_disk)) / "gguf" / "2026-01"
     with staging(tmp_path / "scratch", "gguf") as folder:

@@ -40,7 +40,8 @@ def test_months(month: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-13", "2026-00", "2026-1", "26-01", "2026-01-01", "2026-01\n", "0000-05", "", "٢٠٢٦-٠١"]
+    "text",
+    ["2026-13", "2026-00", "2026-1", "26-01", "2026-01-01", "2026-01\n", "0000-05", "", "٢٠٢٦-٠١"],
 )
 def test_what_is_no_month(text: str) -> None:
     assert not is_month(text)

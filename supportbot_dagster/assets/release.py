@@ -73,7 +73,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                     "probes": probe_report.read_json("probes.json"),
                     "export": export,
                     "outcomes": [
-                        {key: item[key] for key in ("id", "question", "cell")}
+                        {key: item[key] for key in ("id", "cell")}
                         for item in outcomes
                         if item["split"] == "test"
                     ],
@@ -112,6 +112,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
     ) -> dg.Output[Artifact]:
         month = context.partition_key
         last = store.last_promoted(month)
+        questions = {item["id"]: item["question"] for item in store.held_out_questions(month)}
         decision = decide(ollama_bundle.path, last.path if last else None, last_month(last))
         with store.staging("release") as folder:
             (folder / "release.json").write_text(
@@ -141,7 +142,11 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 "decision": "promoted" if decision.promoted else "held back",
                 "reasons": table([{"reason": reason} for reason in decision.reasons], limit=30),
                 "regressions": table(
-                    [{"question": question} for question in decision.regressions], limit=60
+                    [
+                        {"id": name, "question": questions.get(name, "")}
+                        for name in decision.regressions
+                    ],
+                    limit=60,
                 ),
                 "compared_with": decision.compared_with or "nothing: the first release",
             },

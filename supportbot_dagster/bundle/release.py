@@ -32,7 +32,8 @@ class Decision:
     Args:
         promoted: whether the bundle becomes the current release.
         reasons: what holds it back; empty when promoted.
-        regressions: questions that the last release answered right and this one does not.
+        regressions: ids of the held-out questions that went well in the last release and do not
+            now. A bundle carries no question: these are customers' words.
         compared_with: month of the last release; empty for the first.
     """
 
@@ -92,10 +93,10 @@ def _fallen(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def regressed(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Questions of both test splits that went well before and do not now."""
+    """Ids of the questions of both test splits that went well before and do not now."""
     good = ("answered right", "deflected rightly")
     then = {item["id"] for item in before if item["cell"] in good}
-    return [item["question"] for item in now if item["id"] in then and item["cell"] not in good]
+    return [item["id"] for item in now if item["id"] in then and item["cell"] not in good]
 
 
 def read_pointer(folder: Path) -> dict[str, Any] | None:

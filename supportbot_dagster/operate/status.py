@@ -75,6 +75,11 @@ class StatusReader:
         self, defs: dg.Definitions, instance: dg.DagsterInstance, store: ArtifactStore
     ) -> None:
         self._graph = defs.resolve_asset_graph()
+        self._asset_of_step = {asset: asset for asset in self.order} | {
+            definition.op.name: key.asset_key.to_user_string()
+            for definition in defs.asset_checks or ()
+            for key in definition.check_keys
+        }
         self._instance = instance
         self._store = store
 
@@ -119,8 +124,8 @@ class StatusReader:
                         why.append(f"{parent} is missing")
                     elif now.inputs.get(parent) not in _as_input(above.data_version):
                         why.append(f"{parent} changed")
-                    elif found[parent].state == "stale":
-                        why.append(f"{parent} is stale")
+                    elif found[parent].state != "fresh":
+                        why.append(f"{parent} is {found[parent].state}")
             failed = failures.get(asset)
             since = now.timestamp if now else 0.0
             state: State = "fresh"
@@ -200,7 +205,9 @@ class StatusReader:
             )
             for record in connection.records:
                 entry = record.event_log_entry
-                asset = entry.step_key or ""
+                # A check that fails counts against its asset: a blocking one blocks only within its
+                # own run, and the next run would pass it by.
+                asset = self._asset_of_step.get(entry.step_key or "", "")
                 if asset and entry.timestamp > found.get(asset, (0.0, ""))[0]:
                     found[asset] = (entry.timestamp, "the last attempt failed: " + reason(entry))
         return found

@@ -125,6 +125,10 @@ class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]
                     continue
         return None
 
+    def held_out_questions(self, month: str) -> list[Row]:
+        """The outcomes of a month's trust report, which names the questions behind their ids."""
+        return read_jsonl(self.load("trust_report", month).file("outcomes.jsonl"))
+
     def is_latest_promoted(self, month: str) -> bool:
         """Whether no later month has been promoted."""
         return all(other <= month for other in self.promoted_months())

@@ -83,12 +83,17 @@ def synthesize(
     seen: set[str] = set()
     for done, section in enumerate(sections, start=1):
         kept: list[str] = []
+        # The questions of a section mostly share one answer, which is checked once.
+        faults: dict[tuple[str, str], str | None] = {}
         pairs = teacher.pairs(section)
         if not pairs:
             silent_sections.append(section.key)
         for pair in pairs:
             normalized = normalized_question(pair.question)
-            reason = reject_reason(pair, section)
+            said = (pair.answer, pair.evidence)
+            if said not in faults:
+                faults[said] = _answer_fault(pair, section)
+            reason = "empty question" if not pair.question.strip() else faults[said]
             if reason is None and normalized in seen:
                 reason = "same question as another section's"
             if reason is None and any(
@@ -121,8 +126,10 @@ def reject_reason(pair: Pair, section: SectionText) -> str | None:
     The evidence must stand in the section, and so must every hard fact of the answer; a deflection
     or an answer of the wrong length is no docs answer.
     """
-    if not pair.question.strip():
-        return "empty question"
+    return "empty question" if not pair.question.strip() else _answer_fault(pair, section)
+
+
+def _answer_fault(pair: Pair, section: SectionText) -> str | None:
     if not MIN_ANSWER_WORDS <= len(pair.answer.split()) <= MAX_ANSWER_WORDS:
         return "answer length"
     if is_refusal(pair.answer):

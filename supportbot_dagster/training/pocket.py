@@ -36,11 +36,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rapidfuzz import fuzz, process
 
 from supportbot_dagster.crawl import Page, crawl
 from supportbot_dagster.dataset.rows import QUESTION_PREFIX, normalized_question
-from supportbot_dagster.evaluation.probes import load_probes
 from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.product import Product, load_product, sample_product_file
 from supportbot_dagster.refusals.families import build_refusal_rows, deflection
@@ -133,11 +133,13 @@ def sample_corpus(wordnet: Path | None) -> Corpus:
 
 def _tested_questions(product: Product) -> list[str]:
     """Probes, questions of refusal families and customers' messages of the sample's tickets."""
-    export = load_export(Path(__file__).parent.parent / "sample" / "tickets.json")
+    sample = Path(__file__).parent.parent / "sample"
+    export = load_export(sample / "tickets.json")
+    probes = yaml.safe_load((sample / "probes.yaml").read_text(encoding="utf-8"))
     return [
         normalized_question(text)
         for text in (
-            *(probe.question for probe in load_probes(product)),
+            *(probe["question"] for probe in probes["probes"]),
             *(row.question for row in build_refusal_rows(product).rows),
             *(customer_question(ticket.comments[0].body) for ticket in export.tickets),
         )

@@ -28,7 +28,9 @@ def reports(
     right: float | None = 0.9,
     deflected: float | None = 0.97,
     cells: tuple[str, ...] = ("answered right", "deflected rightly"),
-    gates: tuple[dict[str, Any], ...] = (gate("answerable questions answered right", 0.9, 0.8, True),),
+    gates: tuple[dict[str, Any], ...] = (
+        gate("answerable questions answered right", 0.9, 0.8, True),
+    ),
     probes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     return {
@@ -38,10 +40,7 @@ def reports(
             "unanswerable_deflected": {"count": 9, "of": 10, "share": deflected},
         },
         "probes": {"gate": probes or gate("probes passed", 9.0, 8.0, True)},
-        "outcomes": [
-            {"id": f"q{n}", "question": f"question {n}", "cell": cell}
-            for n, cell in enumerate(cells)
-        ],
+        "outcomes": [{"id": f"q{n}", "cell": cell} for n, cell in enumerate(cells)],
     }
 
 
@@ -108,17 +107,17 @@ def test_a_bot_that_got_worse_is_held_back(
     assert decision.compared_with == "2026-01"
 
 
-def test_regressions_are_listed_by_question(build: Build) -> None:
+def test_regressions_are_listed_by_id(build: Build) -> None:
     before = build("before", reports=reports())
     worse = reports(cells=("answered wrong", "deflected rightly"))
     decision = decide(build("now", reports=worse), before, "2026-01")
-    assert decision.regressions == ["question 0"]
+    assert decision.regressions == ["q0"]
     assert decision.promoted, "the shares did not fall"
 
 
 def test_a_question_counts_only_when_it_went_well_before_and_does_not_now() -> None:
     def item(name: str, cell: str) -> dict[str, str]:
-        return {"id": name, "question": name, "cell": cell}
+        return {"id": name, "cell": cell}
 
     before = [
         item("a", "answered right"),

@@ -36,7 +36,10 @@ def test_a_sound_dataset_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("planted", "said"),
     [
-        (one("docs", "https://d.example/a.html#three", "New?", "test"), "a.html stands in test, tr"),
+        (
+            one("docs", "https://d.example/a.html#three", "New?", "test"),
+            "a.html stands in test, tr",
+        ),
         (one("tickets", "thread-1", "another question", "train"), "thread-1 stands in test, train"),
         (one("refusals", "pricing/price", "How much?", "train"), "pricing/price stands in"),
         (one("tickets", "thread-2", "HOW DO I ARCHIVE", "test"), "'how do i archive' stands in"),

@@ -16,7 +16,9 @@ SETTINGS = Dataset(target_rows=200)
 
 def one(bucket: Bucket, source: str, number: int) -> Row:
     return make_row(
-        question=" ".join(sha256_text(f"{bucket}{source}{number}")[i : i + 6] for i in range(0, 42, 6)),
+        question=" ".join(
+            sha256_text(f"{bucket}{source}{number}")[i : i + 6] for i in range(0, 42, 6)
+        ),
         output='Answer with "quotes", a comma → and naïve letters.',
         bucket=bucket,
         source=source,

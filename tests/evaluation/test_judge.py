@@ -56,15 +56,27 @@ def test_reference_answers_are_right(judge: Judge, section: str) -> None:
 @pytest.mark.parametrize(
     ("section", "answer"),
     [
-        (URL, "Open Settings > General > Workspace URL, type the new name and click Save. The old "
-              "workspace address redirects for thirty days."),
-        (ARCHIVE, "To archive many issues, select them with Cmd + A and click Archive in the toolbar "
-                  "at the bottom. At most 500 at once."),
-        (EXPORT, "Choose Export CSV from the three dots of the Issues view. The file has title, status, "
-                 "assignee and labels."),
-        (DRAFT, "What you typed stays in a draft when the window is closed; only the author sees it."),
+        (
+            URL,
+            "Open Settings > General > Workspace URL, type the new name and click Save. The old "
+            "workspace address redirects for thirty days.",
+        ),
+        (
+            ARCHIVE,
+            "To archive many issues, select them with Cmd + A and click Archive in the toolbar at "
+            "the bottom. At most 500 at once.",
+        ),
+        (
+            EXPORT,
+            "Choose Export CSV from the three dots of the Issues view. The file has title, "
+            "status, assignee and labels.",
+        ),
+        (
+            DRAFT,
+            "What you typed stays in a draft when the window is closed; only its author sees it.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_other_words_for_the_same_are_right(judge: Judge, section: str, answer: str) -> None:
     assert reason(judge, answer, section) == ""
 

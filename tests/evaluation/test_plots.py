@@ -6,7 +6,12 @@ from dataclasses import replace
 import pytest
 
 from supportbot_dagster.evaluation.measure import Outcome, summarize
-from supportbot_dagster.evaluation.plots import bucket_bars, cells_by_kind, loss_curve, risk_coverage
+from supportbot_dagster.evaluation.plots import (
+    bucket_bars,
+    cells_by_kind,
+    loss_curve,
+    risk_coverage,
+)
 
 ONE = Outcome("x", "test", "tickets", "q", "r", "s", "a", -0.2, 0.1, False, True, "")
 MIXED = [

@@ -60,7 +60,9 @@ def held(split: Split, each: int) -> list[Row]:
 
 
 ROWS: dict[Split, list[Row]] = {
-    "train": [row(f"how {thing}", answer(thing), "docs", "train", f"d#{thing}") for thing in THINGS],
+    "train": [
+        row(f"how {thing}", answer(thing), "docs", "train", f"d#{thing}") for thing in THINGS
+    ],
     "validation": [],
     "calibration": held("calibration", 8),
     "test": held("test", 4),

@@ -86,7 +86,7 @@ def test_what_has_no_manifest_is_refused(store: ArtifactStore) -> None:
 def test_what_has_a_broken_manifest_is_refused(store: ArtifactStore, text: str) -> None:
     publish(store)
     (store.target("gguf", MONTH) / MANIFEST).write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match="is not valid.*Materialize gguf again"):
+    with pytest.raises(UserError, match=r"is not valid.*Materialize gguf again"):
         store.load("gguf", MONTH)
     assert not store.present("gguf", MONTH, rows=False)
 

@@ -30,11 +30,18 @@ def line(content_hash: str = "h", **changes: Any) -> dict[str, Any]:
     reply = {
         "answer": "Recorded answer.",
         "evidence": "Open Settings",
-        "questions": [{"question": "How?", "style": "correct"}, {"question": "hw", "style": "typo"}],
+        "questions": [
+            {"question": "How?", "style": "correct"},
+            {"question": "hw", "style": "typo"},
+        ],
         **changes,
     }
     message = {"role": "assistant", "content": json.dumps(reply)}
-    return {"section_hash": content_hash, "section": "x", "completion": {"choices": [{"message": message}]}}
+    return {
+        "section_hash": content_hash,
+        "section": "x",
+        "completion": {"choices": [{"message": message}]},
+    }
 
 
 def record(folder: Path, *lines: dict[str, Any]) -> Path:
@@ -54,7 +61,9 @@ def record(folder: Path, *lines: dict[str, Any]) -> Path:
         (("API",), ["What should I know about API?"]),
     ],
 )
-def test_rules_phrase_what_the_heading_gives(headings: tuple[str, ...], questions: list[str]) -> None:
+def test_rules_phrase_what_the_heading_gives(
+    headings: tuple[str, ...], questions: list[str]
+) -> None:
     pairs = RuleTeacher().pairs(section(*headings))
     assert [pair.question for pair in pairs] == questions
 
@@ -89,7 +98,10 @@ def test_a_recording_is_replayed_and_the_rest_goes_to_the_fallback(tmp_path: Pat
     recordings = load_recordings(record(tmp_path, line("known")))
     teacher = RecordedTeacher(recordings, RuleTeacher(), "v1")
     replayed = teacher.pairs(section("Change it", content_hash="known"))
-    assert [(pair.question, pair.style) for pair in replayed] == [("How?", "correct"), ("hw", "typo")]
+    assert [(pair.question, pair.style) for pair in replayed] == [
+        ("How?", "correct"),
+        ("hw", "typo"),
+    ]
     assert {pair.answer for pair in replayed} == {"Recorded answer."}
     fallen = teacher.pairs(section("Change it", content_hash="edited since"))
     assert [pair.question for pair in fallen] == ["How do I change it?", "how to change it"]

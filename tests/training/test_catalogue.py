@@ -21,12 +21,16 @@ LAYERS = (
 
 def test_the_default_of_a_product_is_in_the_catalogue() -> None:
     assert find_base(Model().base).hub_id is None
-    assert {"pocket", "gemma-4-e2b", "llama-3.2-3b", "llama-3.2-1b", "llama-3.1-8b"} == set(CATALOGUE)
+    assert {"pocket", "gemma-4-e2b", "llama-3.2-3b", "llama-3.2-1b", "llama-3.1-8b"} == set(
+        CATALOGUE
+    )
     assert all(key == base.key for key, base in CATALOGUE.items())
 
 
 def test_an_unknown_base_is_told_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"'gemma' is not in the catalogue\. Known: pocket, gemma-4"):
+    with pytest.raises(
+        UserError, match=r"'gemma' is not in the catalogue\. Known: pocket, gemma-4"
+    ):
         find_base("gemma")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    lines = [f"{row['instruction']} {row['output']} {n} of them" for n in range(60) for row in ROWS]
+    lines = [line for name in sorted(topics) for line in topics[name].splitlines()][:800]
     return train_tokenizer(lines, 512, tmp_path_factory.mktemp("tokenizer"))
 
 
@@ -75,8 +76,7 @@ def test_rows_that_are_too_long_are_left_out_whole_and_counted(
         (
             POCKET.replace(
                 "{{ message['content'] }}<|end|>",
-                "{{ message['content'] }}"
-                "{% if message['role'] == 'user' %}<|end|>{% endif %}",
+                "{{ message['content'] }}{% if message['role'] == 'user' %}<|end|>{% endif %}",
             ),
             "without an end-of-turn token",
         ),

@@ -37,7 +37,9 @@ def test_every_kind_of_noise_occurs() -> None:
     assert any("?" not in form and "," not in form for form in forms)
 
 
-@pytest.mark.parametrize("question", ["", "?", "x", "hi", "   ", "a b", "ünïcödé wörds ärè fíne", "?!?"])
+@pytest.mark.parametrize(
+    "question", ["", "?", "x", "hi", "   ", "a b", "ünïcödé wörds ärè fíne", "?!?"]
+)
 def test_no_question_is_lost_or_broken(question: str) -> None:
     for form in drawn(question, 300):
         assert form.strip() or not question.strip()

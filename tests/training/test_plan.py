@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from safetensors.numpy import save_file
 
     folder = train_tokenizer(
-        [f"{row['instruction']} {row['output']}" for row in ROWS] * 2,
+        [line for name in sorted(topics) for line in topics[name].splitlines()][:800],
         VOCAB,
         tmp_path_factory.mktemp("base"),
     )
@@ -48,7 +49,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "model.safetensors",
     )
     (folder / "config.json").write_text(
-        json.dumps({"model_type": "llama", "vocab_size": VOCAB, "hidden_size": HIDDEN})
+        json.dumps(
+            {
+                "model_type": "llama",
+                "vocab_size": VOCAB,
+                "hidden_size": HIDDEN,
+                "num_attention_heads": 2,
+            }
+        )
     )
     return folder
 
@@ -74,7 +82,9 @@ def test_updates_are_counted_as_the_trainer_counts_them(plan: TrainingPlan, mode
     assert half.updates == math.ceil(math.ceil(70 / 16) * 0.5) == 3
 
 
-def test_parameters_and_adapter_are_counted_from_the_shapes(plan: TrainingPlan, model: Path) -> None:
+def test_parameters_and_adapter_are_counted_from_the_shapes(
+    plan: TrainingPlan, model: Path
+) -> None:
     q, k, down = HIDDEN * HIDDEN, HIDDEN // 2 * HIDDEN, HIDDEN * FEED
     assert plan.parameters == VOCAB * HIDDEN + HIDDEN + q + k + down
     sizes = (HIDDEN + HIDDEN) + (HIDDEN // 2 + HIDDEN) + (HIDDEN + FEED)
@@ -100,7 +110,9 @@ def test_a_model_that_is_too_large_does_not_fit(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     billions = 40 * 10**9
-    monkeypatch.setattr("supportbot_dagster.training.plan._count", lambda *_: (billions, 10**8, VOCAB))
+    monkeypatch.setattr(
+        "supportbot_dagster.training.plan._count", lambda *_: (billions, 10**8, VOCAB)
+    )
     large = make_plan(find_base("llama-3.1-8b"), model, ROWS, SETTINGS)
     assert large.peak_memory_gib > 74
     fits: dict[str, bool] = {item.device: item.fits for item in large.estimates}
