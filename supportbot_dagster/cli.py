@@ -9,6 +9,7 @@ Bad input ends in one line on standard error and exit code 2, without a tracebac
 
 import json
 import os
+import sqlite3
 import sys
 import warnings
 from pathlib import Path
@@ -50,6 +51,14 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopped; what was finished is kept, run again to go on", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        database = _database_error(error)
+        if database is None:
+            raise
+        _fail(
+            f"Dagster's database cannot be written ({database}). Free space or mend the "
+            "permissions of SUPPORTBOT_HOME, then run again."
+        )
 
 
 @app.command()
@@ -298,6 +307,15 @@ def _default_bundle() -> Path:
     from supportbot_dagster.settings import load_settings
 
     return default_bundle(load_settings())
+
+
+def _database_error(error: BaseException | None) -> str | None:
+    """What SQLite says about a full or closed disk, somewhere among an error's causes, or None."""
+    while error is not None:
+        if isinstance(error, sqlite3.OperationalError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:

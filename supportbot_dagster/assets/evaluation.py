@@ -107,7 +107,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         with runtime.open(gguf.file(model_file), product.serving) as ask:
             report = run_held_out(rows, ask, product, log_progress(context))
         with store.staging("trust_report") as folder:
-            write_trust_report(report, folder, serving)
+            write_trust_report(report, folder, serving, gguf.read_json("export.json")["parity_f16"])
             artifact = store.publish(
                 folder,
                 manifest(

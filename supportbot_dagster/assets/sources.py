@@ -80,7 +80,6 @@ def build(house: House) -> list[dg.AssetsDefinition]:
     @dg.asset(
         description="Resolved help-desk conversations of the months before the cut-off, redacted "
         "in memory: nothing unredacted is ever written.",
-        retry_policy=NETWORK_RETRY,
         **house.common(
             group="sources",
             kinds={"zendesk", "presidio"},

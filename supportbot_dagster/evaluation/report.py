@@ -155,8 +155,20 @@ def write_probe_report(report: ProbeReport, folder: Path) -> None:
     _write(folder / "probes.json", report.to_dict())
 
 
-def write_trust_report(report: TrustReport, folder: Path, serving: Mapping[str, Any]) -> None:
-    """``trust.json``, ``outcomes.jsonl`` and the two pictures."""
+def write_trust_report(
+    report: TrustReport,
+    folder: Path,
+    serving: Mapping[str, Any],
+    parity: Mapping[str, Any] | None = None,
+) -> None:
+    """``trust.json``, ``outcomes.jsonl`` and the two pictures.
+
+    Args:
+        report: what was measured.
+        folder: gets the files.
+        serving: sampling settings of the answers.
+        parity: agreement of the F16 file with transformers, as the export measured it.
+    """
     _write(
         folder / "trust.json",
         {
@@ -180,6 +192,7 @@ def write_trust_report(report: TrustReport, folder: Path, serving: Mapping[str, 
             "leaks": asdict(report.leaks),
             "left_out": report.left_out,
             "sampling": dict(serving),
+            "parity_f16": dict(parity) if parity is not None else None,
         },
     )
     write_jsonl_atomic(

@@ -21,6 +21,8 @@ _CONFIG = """\
 # Dagster's instance of a laptop: everything in SQLite in this folder, nothing sent anywhere.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 concurrency:
   pools:
     default_limit: 1
@@ -54,7 +56,11 @@ def run_tags() -> dict[str, str]:
 
 
 def close_killed_runs(instance: dg.DagsterInstance) -> int:
-    """Mark runs of this host whose process is gone as failed; returns their number."""
+    """Mark runs of this host whose process is gone as failed; returns their number.
+
+    The pool slots that they held are freed: Dagster leaves that to a daemon, without which the next
+    run would wait for ever.
+    """
     closed = 0
     unfinished = [
         dg.DagsterRunStatus.STARTED,
@@ -69,7 +75,21 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
         if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
             instance.report_run_failed(run, "The process of this run was killed.")
             closed += 1
+    _free_slots(instance)
     return closed
+
+
+def _free_slots(instance: dg.DagsterInstance) -> None:
+    """Free the pool slots of runs that have ended, however they did."""
+    storage = instance.event_log_storage
+    for pool in storage.get_concurrency_keys():
+        info = storage.get_concurrency_info(pool)
+        holders = {slot.run_id for slot in info.claimed_slots}
+        holders |= {step.run_id for step in info.pending_steps}
+        for run_id in sorted(holders):
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
 
 
 @contextmanager

@@ -203,7 +203,9 @@ def console_logger(say: Say) -> dg.LoggerDefinition:
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             meta: dict[str, Any] = getattr(record, "dagster_meta", {}) or {}
-            if meta.get("dagster_event") is None and record.levelno >= logging.INFO:
+            # Errors are told by RetrainFailed; what Dagster logs beside them names every step that
+            # did not run because of them.
+            if meta.get("dagster_event") is None and logging.INFO <= record.levelno < logging.ERROR:
                 step = meta.get("step_key") or ""
                 say(f"  {step}: {meta.get('orig_message', record.getMessage())}")
                 return

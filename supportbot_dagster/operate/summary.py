@@ -32,7 +32,8 @@ def figures(settings: Settings, month: str) -> list[Line]:
     probes = store.load("probe_report", month).read_json("probes.json")
     parity = store.load("gguf", month).read_json("export.json")["parity_f16"]
     release = store.load("release", month).read_json("release.json")
-    lines = [_gate(gate) for gate in [*trust["gates"], probes["gate"]]]
+    lines = [_gate(gate) for gate in trust["gates"]]
+    lines.append(_gate(probes["gate"], count=True))
     lines.append(
         Line(
             "F16 GGUF against transformers",
@@ -59,11 +60,11 @@ def figures(settings: Settings, month: str) -> list[Line]:
     return lines
 
 
-def _gate(gate: dict[str, Any]) -> Line:
+def _gate(gate: dict[str, Any], *, count: bool = False) -> Line:
     def text(value: float | None) -> str:
         if value is None:
             return "no sample"
-        return f"{value:.1%}" if gate["limit"] <= 1 else f"{value:.0f}"
+        return f"{value:.0f}" if count or gate["limit"] > 1 else f"{value:.1%}"
 
     return Line(
         gate["name"],

@@ -58,8 +58,8 @@ def noisy(question: str, rng: random.Random) -> str:
     words = question.split()
     if rng.random() < 0.5:
         words = [_replace(word, rng) if rng.random() < 0.3 else word for word in words]
-    if len(words) > 4 and rng.random() < 0.35:
-        words = [word for word in words if rng.random() > 0.1] or words
+    if len(words) > 4 and rng.random() < 0.5:
+        words = [word for word in words if rng.random() > 0.15] or words
     if len(words) > 3 and rng.random() < 0.1:
         place = rng.randrange(len(words) - 1)
         words[place], words[place + 1] = words[place + 1], words[place]

@@ -10,8 +10,8 @@ newcomer a far better bot than the few minutes that a first retrain may take. It
 - the sample product's docs as running text;
 - the recorded teacher's questions about them, roughened by customer-like noise, with their
   answers, in the chat form that it is fine-tuned and asked in;
-- the same questions with the heading of the section that answers them, a short target that trains
-  the reading of questions at little cost;
+- the same questions with the section that answers them, as a heading to write and as a class to
+  tell, which trains the reading of questions at little cost;
 - unanswerable questions of its own (``pocket_deflections.jsonl``) with the deflection of their
   category;
 - word definitions of WordNet 3.0, so that everyday words mean something to it.
@@ -21,8 +21,9 @@ ticket threads and refusal families, so nothing that a bot is tested on has ente
 nearly copies one of these is left out of the corpus, and counted.
 
 The input embeddings start from a bag of words: the mean of a question's token embeddings, trained
-to tell the sections apart. A transformer of this size that starts from random embeddings learns
-its few thousand questions by heart and misses new phrasings; starting from these it generalizes.
+to tell the sections apart, and the first attention layer starts out computing that mean. A
+transformer of this size that starts from random weights learns its few thousand questions by heart
+and misses new phrasings; starting from these it generalizes.
 """
 
 import argparse
@@ -31,7 +32,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,18 +57,36 @@ from supportbot_dagster.training.pocket_tokenizer import train_tokenizer
 
 DEFLECTIONS = "pocket_deflections.jsonl"
 VOCABULARY = 4096
-WIDTH, LAYERS, FEED_FORWARD, HEADS, KEY_VALUE_HEADS = 256, 6, 768, 4, 2
+WIDTH, LAYERS, FEED_FORWARD, HEADS, KEY_VALUE_HEADS = 256, 4, 768, 4, 4
 """Widths are multiples of 256, so that every matrix takes K-quants."""
 WINDOW, BATCH = 256, 16
 """Tokens of a packed sequence, and sequences of a step."""
-LEARNING_RATE, WARM_UP, FINAL_SHARE = 2.5e-3, 100, 0.03
-MIX = {"text": 0.06, "definition": 0.05, "topic": 0.32, "pair": 0.42, "deflection": 0.15}
+LEARNING_RATE, WARM_UP, FINAL_SHARE = 2e-3, 60, 0.03
+MIX = {
+    "text": 0.03,
+    "definition": 0.02,
+    "topic": 0.06,
+    "pair": 0.33,
+    "deflection": 0.11,
+    "question": 0.45,
+}
 """Share of the examples of each kind."""
 DECISIVE_TOKENS, DECISIVE_WEIGHT = 6, 4.0
 """The first tokens of an answer decide its topic; the rest follows. They weigh more in the loss."""
+TOPIC_WEIGHT = 1.0
+"""Weight of the topic loss: a linear head, thrown away afterwards, reads the section off the hidden
+state from which the answer starts. It reaches the reading of questions directly, where the loss on
+an answer's words mostly teaches the words."""
 BAG_STEPS, BAG_BATCH, BAG_RATE = 2500, 128, 0.02
-EMBEDDING_SCALE, EMBEDDING_RATE = 0.15, 0.3
+EMBEDDING_SCALE, EMBEDDING_RATE = 0.1, 0.1
 """Standard deviation of the starting embeddings, and their share of the learning rate."""
+LEVEL_DIMENSIONS, LEVEL = 8, 1.1
+"""Dimensions of every embedding that hold one constant. The norm before each layer divides by a
+vector's length; with a constant part that dominates it, an unimportant word's short embedding
+stays short, instead of being blown up to the length of a telling one."""
+POOL_GAIN = 2.0
+"""How strongly the first layer starts out adding the mean of the words so far."""
+ATTENTION_DROPOUT = 0.1
 DEFLECTED_TOPICS = 0.25
 """Share of the topic examples whose question has no answer."""
 WAITING = 24
@@ -201,14 +220,16 @@ def train_base(corpus: Corpus, out_dir: Path, *, steps: int, seed: int, compiled
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        attention_dropout=ATTENTION_DROPOUT,
     )
     model = LlamaForCausalLM._from_config(config, attn_implementation="eager")
-    start = _bag_of_words(corpus, tokenizer, rng)
-    with torch.no_grad():
-        model.model.embed_tokens.weight.copy_(start)
+    _start_from_bag(model, _bag_of_words(corpus, tokenizer, rng))
+    topics = _topics(corpus)
+    head = torch.nn.Linear(WIDTH, len(topics))
     embeddings = [model.model.embed_tokens.weight]
-    matrices = [w for w in model.parameters() if w.dim() > 1 and w is not embeddings[0]]
-    vectors = [w for w in model.parameters() if w.dim() <= 1]
+    weights = [*model.parameters(), *head.parameters()]
+    matrices = [w for w in weights if w.dim() > 1 and w is not embeddings[0]]
+    vectors = [w for w in weights if w.dim() <= 1]
     optimizer = torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": 0.1, "share": 1.0},
@@ -220,28 +241,34 @@ def train_base(corpus: Corpus, out_dir: Path, *, steps: int, seed: int, compiled
         fused=True,
     )
 
-    def loss_of(ids: Any, labels: Any, weights: Any, mask: Any, positions: Any) -> Any:
+    def loss_of(
+        ids: Any, labels: Any, weights: Any, classes: Any, mask: Any, positions: Any
+    ) -> Any:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             hidden = model.model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
             ).last_hidden_state
             logits = model.lm_head(hidden)
+            scores = head(hidden)
         losses = torch.nn.functional.cross_entropy(
             logits.float().view(-1, VOCABULARY),
             labels.view(-1),
             ignore_index=IGNORED,
             reduction="none",
         )
-        return (losses * weights.view(-1)).sum() / weights.sum()
+        topic_loss = torch.nn.functional.cross_entropy(
+            scores.float().view(-1, len(topics)), classes.view(-1), ignore_index=IGNORED
+        )
+        return (losses * weights.view(-1)).sum() / weights.sum() + TOPIC_WEIGHT * topic_loss
 
     step_loss = torch.compile(loss_of, dynamic=False) if compiled else loss_of
-    batches = _batches(corpus, tokenizer, rng)
+    batches = _batches(corpus, topics, tokenizer, rng)
     started, total = time.monotonic(), 0.0
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * group["share"] * _schedule(step, steps)
-        ids, labels, weights, documents, positions = next(batches)
-        loss = step_loss(ids, labels, weights, _mask(documents), positions)
+        ids, labels, shares, classes, documents, positions = next(batches)
+        loss = step_loss(ids, labels, shares, classes, _mask(documents), positions)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -255,7 +282,7 @@ def train_base(corpus: Corpus, out_dir: Path, *, steps: int, seed: int, compiled
                 flush=True,
             )
             total = 0.0
-        if step % 500 == 0 or step == steps:
+        if step % 200 == 0 or step == steps:
             _save(model, out_dir)
 
 
@@ -276,6 +303,7 @@ def _save(model: Any, out_dir: Path) -> None:
     copy.deepcopy(model).to(torch.float16).save_pretrained(out_dir)
     config = json.loads((out_dir / "config.json").read_text(encoding="utf-8"))
     config.pop("transformers_version", None)
+    config["attention_dropout"] = 0.0
     (out_dir / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -292,16 +320,43 @@ def _tokenizer_lines(corpus: Corpus, rng: random.Random) -> list[str]:
     ]
 
 
+def _start_from_bag(model: Any, words: Any) -> None:
+    """Put the bag of words into the embeddings and the mean over them into the first layer.
+
+    Args:
+        model: freshly initialized.
+        words: [V, WIDTH - LEVEL_DIMENSIONS].
+    """
+    import torch
+
+    with torch.no_grad():
+        table = model.model.embed_tokens.weight
+        table[:, :LEVEL_DIMENSIONS] = LEVEL
+        table[:, LEVEL_DIMENSIONS:] = words
+        attention = model.model.layers[0].self_attn
+        attention.v_proj.weight.copy_(torch.eye(WIDTH))
+        pool = POOL_GAIN * torch.eye(WIDTH)
+        pool[:LEVEL_DIMENSIONS] = 0.0
+        attention.o_proj.weight.copy_(pool)
+
+
+def _topics(corpus: Corpus) -> dict[str, int]:
+    """Number of each section and each category of deflections."""
+    names = {target for _, _, target in (*corpus.pairs, *corpus.deflections)}
+    return {name: number for number, name in enumerate(sorted(names))}
+
+
 def _bag_of_words(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Any:
     """Token embeddings whose mean over a question tells the sections and deflections apart."""
     import torch
 
     items = [(question, target) for question, _, target in (*corpus.pairs, *corpus.deflections)]
-    targets = {target: number for number, target in enumerate(sorted({t for _, t in items}))}
+    targets = _topics(corpus)
     pad = tokenizer.pad_token_id
-    bag = torch.nn.EmbeddingBag(VOCABULARY, WIDTH, mode="mean", padding_idx=pad)
+    size = WIDTH - LEVEL_DIMENSIONS
+    bag = torch.nn.EmbeddingBag(VOCABULARY, size, mode="mean", padding_idx=pad)
     torch.nn.init.normal_(bag.weight, std=0.05)
-    head = torch.nn.Linear(WIDTH, len(targets))
+    head = torch.nn.Linear(size, len(targets))
     optimizer = torch.optim.AdamW([*bag.parameters(), *head.parameters()], weight_decay=0.0)
     for step in range(BAG_STEPS):
         for group in optimizer.param_groups:
@@ -331,28 +386,37 @@ def _bag_of_words(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Any:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """Token ids with the label and the weight of each; all three have one length."""
+    """Token ids with the label and the weight of each, all of one length.
+
+    ``topic`` is the class of the question, told at position ``topic_at``; both None for text.
+    """
 
     ids: list[int]
     labels: list[int]
     weights: list[float]
+    topic: int | None = None
+    topic_at: int | None = None
 
 
-def _examples(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[_Encoded]:
+def _examples(
+    corpus: Corpus, topics: Mapping[str, int], tokenizer: Any, rng: random.Random
+) -> Iterator[_Encoded]:
     """An endless stream of examples."""
     bos, end = tokenizer.bos_token_id, tokenizer.eos_token_id
 
     def encode(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def chat(question: str, answer: str) -> _Encoded:
+    def chat(question: str, answer: str | None, topic: str) -> _Encoded:
         prompt = prompt_ids(tokenizer, question)
-        reply = [*encode(answer), end]
+        reply = [] if answer is None else [*encode(answer), end]
         decisive = min(DECISIVE_TOKENS, len(reply))
         return _Encoded(
             prompt + reply,
             [IGNORED] * len(prompt) + reply,
             [0.0] * len(prompt) + [DECISIVE_WEIGHT] * decisive + [1.0] * (len(reply) - decisive),
+            topics[topic],
+            len(prompt) - 1,
         )
 
     def running(text: str) -> _Encoded:
@@ -368,34 +432,42 @@ def _examples(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[_E
         elif kind == "definition":
             yield running(rng.choice(corpus.definitions))
         elif kind == "pair":
-            question, answer, _ = rng.choice(corpus.pairs)
-            yield chat(QUESTION_PREFIX + noisy(question, rng), answer)
+            question, answer, topic = rng.choice(corpus.pairs)
+            yield chat(QUESTION_PREFIX + noisy(question, rng), answer, topic)
         elif kind == "deflection":
-            question, answer, _ = rng.choice(corpus.deflections)
-            yield chat(QUESTION_PREFIX + noisy(question, rng), answer)
+            question, answer, topic = rng.choice(corpus.deflections)
+            yield chat(QUESTION_PREFIX + noisy(question, rng), answer, topic)
         else:
             question, _, topic = rng.choice(
                 corpus.deflections if rng.random() < DEFLECTED_TOPICS else corpus.pairs
             )
-            yield chat(TOPIC_PREFIX + noisy(question, rng), topic)
+            if kind == "topic":
+                yield chat(TOPIC_PREFIX + noisy(question, rng), topic, topic)
+            else:
+                yield chat(QUESTION_PREFIX + noisy(question, rng), None, topic)
 
 
-def _batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tuple[Any, ...]]:
-    """Packed batches: ids, next-token labels, their weights, document numbers, positions: [B, T].
+def _batches(
+    corpus: Corpus, topics: Mapping[str, int], tokenizer: Any, rng: random.Random
+) -> Iterator[tuple[Any, ...]]:
+    """Packed batches of ids, next-token labels, their weights, topic classes, documents, positions.
+
+    All are [B, T]. The topic's class stands where the answer starts, else nothing does.
 
     A sequence takes the longest waiting examples that still fit, so that little is padding.
     """
     import torch
 
-    examples = _examples(corpus, tokenizer, rng)
+    examples = _examples(corpus, topics, tokenizer, rng)
     pad = tokenizer.pad_token_id
     waiting: list[_Encoded] = []
     while True:
-        rows: list[tuple[list[int], list[int], list[float], list[int], list[int]]] = []
+        rows: list[tuple[list[Any], ...]] = []
         while len(rows) < BATCH:
             ids: list[int] = []
             labels: list[int] = []
             weights: list[float] = []
+            classes: list[int] = []
             documents: list[int] = []
             positions: list[int] = []
             for number in range(1, WINDOW):
@@ -412,6 +484,10 @@ def _batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tup
                 # Each position predicts the next token of its own document.
                 labels += [*chosen.labels[1:], IGNORED]
                 weights += [*chosen.weights[1:], 0.0]
+                told = [IGNORED] * len(chosen.ids)
+                if chosen.topic is not None and chosen.topic_at is not None:
+                    told[chosen.topic_at] = chosen.topic
+                classes += told
                 documents += [number] * len(chosen.ids)
                 positions += range(len(chosen.ids))
             missing = WINDOW - len(ids)
@@ -420,6 +496,7 @@ def _batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tup
                     ids + [pad] * missing,
                     labels + [IGNORED] * missing,
                     weights + [0.0] * missing,
+                    classes + [IGNORED] * missing,
                     documents + [0] * missing,
                     positions + list(range(missing)),
                 )
@@ -440,7 +517,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=embedded_base_dir())
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))
     parser.add_argument("--no-compile", action="store_true")

@@ -142,3 +142,24 @@ def test_runs_of_killed_processes_are_closed_and_no_other(instance: dg.DagsterIn
 
     assert status(dead) == dg.DagsterRunStatus.FAILURE
     assert {status(run_id) for run_id in kept} == {dg.DagsterRunStatus.STARTED}
+
+
+def holders(settings: Settings) -> set[str]:
+    with open_instance(settings) as opened:
+        info = opened.event_log_storage.get_concurrency_info("gpu")
+        return {slot.run_id for slot in info.claimed_slots}
+
+
+@pytest.mark.parametrize("living", [True, False])
+def test_a_killed_run_gives_its_pool_slot_back(settings: Settings, living: bool) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with open_instance(settings) as opened:
+        run_id = started(opened, **({} if living else {PID_TAG: str(gone.pid)}))
+        opened.event_log_storage.initialize_concurrency_limit_to_default("gpu")
+        claim = opened.event_log_storage.claim_concurrency_slot("gpu", run_id, "lora_adapter")
+        assert claim.is_claimed
+    assert holders(settings) == {run_id}
+    with open_instance(settings) as opened:
+        close_killed_runs(opened)
+    assert holders(settings) == ({run_id} if living else set())
