@@ -24,6 +24,21 @@ def sha256_json(value: Any) -> str:
     return sha256_text(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
 
+def sha256_path(path: Path) -> str:
+    """Hex SHA-256 of a file, or of a folder's file names and contents; ``missing`` for neither."""
+    if path.is_file():
+        return sha256_file(path)
+    if path.is_dir():
+        return sha256_json(
+            {
+                entry.relative_to(path).as_posix(): sha256_file(entry)
+                for entry in sorted(path.rglob("*"))
+                if entry.is_file()
+            }
+        )
+    return "missing"
+
+
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's bytes, read in 1 MiB blocks."""
     digest = hashlib.sha256()

@@ -35,7 +35,10 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             group="dataset",
             kinds={"jsonl", "huggingface"},
             version="1",
-            settings=[product.dataset, product.probes],
+            settings=[
+                product.dataset,
+                house.content(product.probes.file, "probes.yaml"),
+            ],
         ),
     )
     def merged_dataset(

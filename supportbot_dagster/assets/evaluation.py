@@ -41,7 +41,11 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             group="evaluation",
             kinds={"gguf"},
             version="1",
-            settings=[product.probes, product.serving, str(product.gates.probes_passed)],
+            settings=[
+                house.content(product.probes.file, "probes.yaml"),
+                product.serving,
+                str(product.gates.probes_passed),
+            ],
         ),
     )
     def probe_report(

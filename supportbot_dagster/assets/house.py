@@ -9,15 +9,16 @@ import base64
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel
 
 from supportbot_dagster.artifacts import Artifact, Manifest
-from supportbot_dagster.hashing import sha256_json
+from supportbot_dagster.hashing import sha256_json, sha256_path
 from supportbot_dagster.partitions import monthly_partitions
-from supportbot_dagster.product import Product
+from supportbot_dagster.product import SAMPLE, Product, sample_product_file
 from supportbot_dagster.progress import Progress
 
 Rows = list[dict[str, Any]]
@@ -50,6 +51,19 @@ class House:
             for item in settings
         ]
         return f"{version}-{sha256_json(values)[:8]}"
+
+    def content(self, source: str | None, sample: str = "") -> str:
+        """Version of a file or folder that the product names: its content, not its path.
+
+        Args:
+            source: absolute path, ``sample``, or None.
+            sample: where the embedded sample has it, relative to the sample's folder.
+        """
+        if source is None:
+            return "none"
+        if source == SAMPLE:
+            return sha256_path(sample_product_file().parent / sample)
+        return sha256_path(Path(source))
 
     def common(
         self,

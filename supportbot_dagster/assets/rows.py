@@ -9,7 +9,8 @@ import dagster as dg
 
 from supportbot_dagster.assets.house import House, Rows, counts, log_progress, rows_output, table
 from supportbot_dagster.dataset.ticket_rows import follow_up_rows, ticket_rows
-from supportbot_dagster.refusals.families import build_refusal_rows
+from supportbot_dagster.hashing import sha256_path
+from supportbot_dagster.refusals.families import BUILTIN_FAMILIES, build_refusal_rows
 from supportbot_dagster.refusals.near_miss import check_contrast
 from supportbot_dagster.resources.teacher_model import TeacherModel
 from supportbot_dagster.synthesis.pairs import synthesize
@@ -23,7 +24,11 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         description="Questions in customers' words with a support-voice answer, phrased by the "
         "teacher for every docs section and filtered against it.",
         **house.common(
-            group="rows", kinds={"jsonl"}, version="1", settings=[product.teacher], rows=True
+            group="rows",
+            kinds={"jsonl"},
+            version="1",
+            settings=[house.content(product.teacher.recordings, "teacher")],
+            rows=True,
         ),
     )
     def synthesized_pairs(
@@ -59,7 +64,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             group="rows",
             kinds={"jsonl"},
             version="1",
-            settings=[product.tickets, product.facts],
+            settings=[product.facts],
             rows=True,
         ),
     )
@@ -103,7 +108,12 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             group="rows",
             kinds={"jsonl"},
             version="1",
-            settings=[product.refusals, product.facts, product.name],
+            settings=[
+                house.content(product.refusals.families, "refusals.yaml"),
+                sha256_path(BUILTIN_FAMILIES),
+                product.facts,
+                product.name,
+            ],
             rows=True,
         ),
     )

@@ -18,7 +18,7 @@ from supportbot_dagster.assets.house import (
     table,
 )
 from supportbot_dagster.crawl import Page
-from supportbot_dagster.crawl.loss import check_not_shrunk
+from supportbot_dagster.crawl.loss import check_complete, check_not_shrunk
 from supportbot_dagster.partitions import ticket_window
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.resources.docs_site import DocsSite
@@ -51,6 +51,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         previous = {row["url"]: Page.from_dict(row) for row in before}
         result = docs_site.crawl(previous, log_progress(context))
         check_not_shrunk(len(result.pages), len(previous))
+        check_complete(result.report)
         pages = [page.to_dict() for page in result.pages]
         report = result.report
         return rows_output(
@@ -84,7 +85,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             group="sources",
             kinds={"zendesk", "presidio"},
             version="1",
-            settings=[product.tickets, product.facts],
+            settings=[product.tickets.model_copy(update={"source": ""}), product.facts],
             rows=True,
         ),
     )

@@ -33,6 +33,7 @@ CATEGORIES = (
     "off_topic",
     "out_of_scope",
 )
+BUILTIN_FAMILIES = Path(__file__).parent / "families.yaml"
 MAX_WORDS = 70
 """Longest deflection, so that it fits the 200 tokens of an answer with room to spare."""
 
@@ -92,7 +93,7 @@ def load_families(path: Path) -> FamilyFile:
 @cache
 def builtin_families() -> FamilyFile:
     """The families that hold for any SaaS product."""
-    return load_families(Path(__file__).parent / "families.yaml")
+    return load_families(BUILTIN_FAMILIES)
 
 
 def product_families(product: Product) -> tuple[Family, ...]:

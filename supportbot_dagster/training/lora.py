@@ -117,7 +117,12 @@ def train_adapter(spec: TrainingSpec, report: Report) -> TrainingResult:
     import datasets
     import torch
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        PrinterCallback,
+        set_seed,
+    )
     from trl import SFTConfig, SFTTrainer
 
     settings = spec.settings
@@ -191,6 +196,7 @@ def train_adapter(spec: TrainingSpec, report: Report) -> TrainingResult:
         ),
         callbacks=[callback],
     )
+    trainer.remove_callback(PrinterCallback)
     checkpoint = last_checkpoint(Path(spec.work_dir))
     resumed = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
     outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -274,7 +280,8 @@ def _reporter(report: Report) -> Any:
                 for name, value in (logs or {}).items()
                 if name in ("loss", "eval_loss", "learning_rate") and math.isfinite(float(value))
             }
-            report(int(state.global_step), int(state.max_steps), figures)
+            if figures:
+                report(int(state.global_step), int(state.max_steps), figures)
             loss = (logs or {}).get("loss")
             if loss is not None and not math.isfinite(float(loss)):
                 control.should_training_stop = True
