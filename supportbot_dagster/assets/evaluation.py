@@ -20,6 +20,7 @@ from supportbot_dagster.dataset.card import read_split
 from supportbot_dagster.dataset.rows import SPLITS
 from supportbot_dagster.evaluation.probes import load_probes
 from supportbot_dagster.evaluation.report import (
+    NO_THRESHOLD,
     run_held_out,
     run_probes,
     write_probe_report,
@@ -146,7 +147,9 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                     (artifact.path / "risk_coverage.png").read_bytes(),
                     "wrong answers over coverage",
                 ),
-                "threshold": report.threshold,
+                "threshold": "none: too few right answers to choose one on"
+                if report.threshold == NO_THRESHOLD
+                else report.threshold,
                 "test_questions": sum(report.summary.cells.values()),
                 "judge_right_on_references": f"{report.judge.references_right} of "
                 f"{report.judge.references}",
