@@ -132,7 +132,7 @@ def staging(scratch: Path, asset: str) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob(f"{asset}.*"):
         pid = old.name.split(".")[1]
-        if not (pid.isdigit() and _alive(int(pid))):
+        if not (pid.isdigit() and process_alive(int(pid))):
             shutil.rmtree(old, ignore_errors=True)
     place = folder / f"{asset}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     place.mkdir()
@@ -274,7 +274,8 @@ def _bring(staged: Path, new: Path) -> None:
         shutil.copytree(staged, new)
 
 
-def _alive(pid: int) -> bool:
+def process_alive(pid: int) -> bool:
+    """Whether a process of this host lives, whoever owns it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from supportbot_dagster.artifacts import process_alive
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.settings import Settings
 
@@ -72,7 +73,7 @@ def close_killed_runs(instance: dg.DagsterInstance) -> int:
     )
     for run in runs:
         pid = run.tags.get(PID_TAG, "")
-        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+        if pid.isdigit() and int(pid) != os.getpid() and not process_alive(int(pid)):
             instance.report_run_failed(run, "The process of this run was killed.")
             closed += 1
     _free_slots(instance)
@@ -118,13 +119,3 @@ def month_lock(settings: Settings, month: str) -> Iterator[None]:
         stream.write(str(os.getpid()))
         stream.flush()
         yield
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
