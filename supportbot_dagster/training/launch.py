@@ -12,7 +12,7 @@ def training_environment() -> dict[str, str]:
     """The current environment with what speeds up and quiets a training process.
 
     glibc returns large blocks to the system after every step and asks for them again; keeping them
-    took a third off a step on two cores. Tokenizers must not fork, and no telemetry is sent.
+    saves a part of every 16-bit step on a CPU. Tokenizers must not fork, and no telemetry is sent.
     """
     environment = dict(os.environ)
     defaults = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1",

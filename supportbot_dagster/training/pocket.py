@@ -4,8 +4,8 @@ What lives here: the corpus and the training loop of a small Llama-architecture 
 nothing. What does not: its tokenizer (:mod:`supportbot_dagster.training.pocket_tokenizer`), the
 noise on questions (:mod:`supportbot_dagster.training.noise`) and fine-tuning.
 
-The base is trained beforehand and shipped with the package, because an hour of training gives a
-newcomer a far better bot than the few minutes that a first retrain may take. It sees:
+The base is trained beforehand and shipped with the package, because its training takes longer than
+a first retrain may. It sees:
 
 - the sample product's docs as running text;
 - the recorded teacher's questions about them, roughened by customer-like noise, with their
@@ -20,10 +20,10 @@ It never sees a ticket, a probe or a question of a refusal family: held-out ques
 ticket threads and refusal families, so nothing that a bot is tested on has entered its base. What
 nearly copies one of these is left out of the corpus, and counted.
 
-The input embeddings start from a bag of words: the mean of a question's token embeddings, trained
-to tell the sections apart, and the first attention layer starts out computing that mean. A
-transformer of this size that starts from random weights learns its few thousand questions by heart
-and misses new phrasings; starting from these it generalizes.
+The input embeddings start from a bag of words, the mean of a question's token embeddings trained to
+tell the sections apart, and the first attention layer starts out computing that mean. The topic
+loss (:data:`TOPIC_WEIGHT`) then keeps the training on telling questions apart, which the loss on the
+words of the answers dilutes.
 """
 
 import argparse
