@@ -22,8 +22,8 @@ nearly copies one of these is left out of the corpus, and counted.
 
 The input embeddings start from a bag of words, the mean of a question's token embeddings trained to
 tell the sections apart, and the first attention layer starts out computing that mean. The topic
-loss (:data:`TOPIC_WEIGHT`) then keeps the training on telling questions apart, which the loss on the
-words of the answers dilutes.
+loss (:data:`TOPIC_WEIGHT`) then keeps the training on telling questions apart, which the loss on
+the words of the answers dilutes.
 """
 
 import argparse
