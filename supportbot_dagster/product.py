@@ -112,8 +112,9 @@ class Dataset(_Strict):
     """Size and make-up of the merged dataset.
 
     Args:
-        target_rows: rows wanted in all; buckets that cannot fill their quota fall short, and the
-            shortfall is reported. Rows are never repeated to fill up.
+        target_rows: rows wanted to train on; what is held out comes on top. Buckets that cannot
+            fill their quota fall short, and the shortfall is reported. Rows are never repeated to
+            fill up.
         seed: enters every hash that assigns a split.
     """
 

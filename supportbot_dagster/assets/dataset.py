@@ -34,7 +34,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="dataset",
             kinds={"jsonl", "huggingface"},
-            version="1",
+            version="2",
             settings=[
                 product.dataset,
                 house.content(product.probes.file, "probes.yaml"),
@@ -82,6 +82,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                             "used": count.used,
                             "share": round(shares[name], 3),
                             "short_by": count.shortfall,
+                            "held_out": count.held_out,
                         }
                         for name, count in merged.buckets.items()
                     ]

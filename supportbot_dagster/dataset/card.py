@@ -30,18 +30,19 @@ def card(merged: Merged, product: Product, month: str) -> str:
     lines = [
         f"# {product.name} support dataset, {month}",
         "",
-        f"{len(merged.rows)} rows of {product.dataset.target_rows} wanted. One JSON object a line: "
+        f"{len(merged.of('train'))} rows to train on of {product.dataset.target_rows} wanted, and "
+        f"{len(merged.rows) - len(merged.of('train'))} held out. One JSON object a line: "
         "`instruction`, `output`, `id`, `bucket`, `source`, `source_hash`, `style`, `split`, "
         "`evidence`.",
         "",
-        "| bucket | wanted | available | used | share | short by |",
-        "| --- | --: | --: | --: | --: | --: |",
+        "| bucket | wanted | available | used | share | short by | held out |",
+        "| --- | --: | --: | --: | --: | --: | --: |",
     ]
     shares = merged.shares
     for name, count in merged.buckets.items():
         lines.append(
             f"| {name} | {count.wanted} | {count.available} | {count.used} | {shares[name]:.0%} | "
-            f"{count.shortfall} |"
+            f"{count.shortfall} | {count.held_out} |"
         )
     lines += [
         "",

@@ -33,14 +33,16 @@ class BucketCount:
     """How one bucket fared.
 
     Args:
-        wanted: its quota of the target size.
-        available: rows that came in.
-        used: rows that went into the dataset.
+        wanted: its quota of the target size, in training rows.
+        available: rows that could train: those that came in and are not held out.
+        used: rows that train.
+        held_out: rows of the other splits.
     """
 
     wanted: int
     available: int
     used: int
+    held_out: int
 
     @property
     def shortfall(self) -> int:
@@ -68,17 +70,19 @@ class Merged:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of each bucket among the rows used."""
-        total = len(self.rows) or 1
+        """Share of each bucket among the training rows."""
+        total = sum(count.used for count in self.buckets.values()) or 1
         return {name: count.used / total for name, count in self.buckets.items()}
 
 
 def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) -> Merged:
     """Merge the three buckets into one dataset.
 
-    Rows beyond a bucket's quota are left out by hash order, so that the choice is stable when
-    rows are added; a bucket below its quota falls short and nothing is repeated. A training row
-    whose question nearly copies a held-out one is left out, and so is any row that copies a probe.
+    A bucket's quota counts training rows; what is held out comes on top, in proportion, so that
+    measuring takes nothing from training. Rows beyond a quota are left out by hash order, so that
+    the choice is stable when rows are added; a bucket below its quota falls short and nothing is
+    repeated. A training row whose question nearly copies a held-out one is left out, and so is any
+    row that copies a probe.
 
     Raises:
         UserError: if no training row remains in the docs bucket.
@@ -107,21 +111,26 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         "refusals": round(settings.target_rows * shares.refusals),
     }
     used: list[Row] = []
-    buckets: dict[str, BucketCount] = {}
+    available: dict[str, int] = {}
     for name, quota in quotas.items():
-        available = sorted(by_bucket[name], key=lambda row: sha256_text(row.id))
-        kept = available[:quota]
-        if len(available) > quota:
-            left_out[f"over the quota of {name}"] += len(available) - quota
-        buckets[name] = BucketCount(quota, len(available), len(kept))
-        used += _split(kept, settings.splits, settings.seed)
+        by_split: dict[str, list[Row]] = defaultdict(list)
+        for row in _split(by_bucket[name], settings.splits, settings.seed):
+            by_split[row.split].append(row)
+        available[name] = len(by_split["train"])
+        over = 0
+        for split, rows_of_split in by_split.items():
+            limit = _limit(split, quota, settings.splits)
+            over += max(0, len(rows_of_split) - limit)
+            used += sorted(rows_of_split, key=lambda row: sha256_text(row.id))[:limit]
+        if over:
+            left_out[f"over the quota of {name}"] += over
 
     used, leaks = _without_leaks(used)
     left_out["nearly copies a held-out question"] += leaks
-    counts: Counter[str] = Counter(row.bucket for row in used)
+    counts = Counter((row.bucket, row.split == "train") for row in used)
     buckets = {
-        name: BucketCount(count.wanted, count.available, counts[name])
-        for name, count in buckets.items()
+        name: BucketCount(quota, available[name], counts[name, True], counts[name, False])
+        for name, quota in quotas.items()
     }
     if not any(row.split == "train" and row.bucket == "docs" for row in used):
         raise UserError(
@@ -143,6 +152,14 @@ def _split(rows: Sequence[Row], splits: Splits, seed: int) -> list[Row]:
         row.in_split("train" if row.bucket == "docs" else _split_of(row.group, splits, seed))
         for row in rows
     ]
+
+
+def _limit(split: str, quota: int, splits: Splits) -> int:
+    """Most rows of a split: the quota in training, elsewhere as many as its share is to that."""
+    if split == "train":
+        return quota
+    share: float = getattr(splits, split)
+    return round(quota * share / (1 - splits.validation - splits.calibration - splits.test))
 
 
 def _split_of(group: str, splits: Splits, seed: int) -> Split:

@@ -1,29 +1,22 @@
-"""How the embedded ``pocket`` base was made: ``python -m supportbot_dagster.training.pocket``.
+"""How the embedded ``pocket`` base is made: ``python -m supportbot_dagster.training.pocket``.
 
-What lives here: the corpus and the training loop of a small Llama-architecture model, from
-nothing. What does not: its tokenizer (:mod:`supportbot_dagster.training.pocket_tokenizer`), the
-noise on questions (:mod:`supportbot_dagster.training.noise`) and fine-tuning.
+What lives here: the training of a small Llama-architecture model, from nothing. What does not: its
+corpus (:mod:`supportbot_dagster.training.pocket_corpus`), its tokenizer
+(:mod:`supportbot_dagster.training.pocket_tokenizer`) and fine-tuning.
 
 The base is trained beforehand and shipped with the package, because its training takes longer than
-a first retrain may. It sees:
+a first retrain may. A closed-book bot first has to tell what a question is about, then to say what
+it knows about that. The three stages follow this order, from the cheapest to the dearest:
 
-- the sample product's docs as running text;
-- the recorded teacher's questions about them, roughened by customer-like noise, with their
-  answers, in the chat form that it is fine-tuned and asked in;
-- the same questions with the section that answers them, as a heading to write and as a class to
-  tell, which trains the reading of questions at little cost;
-- unanswerable questions of its own (``pocket_deflections.jsonl``) with the deflection of their
-  category;
-- word definitions of WordNet 3.0, so that everyday words mean something to it.
-
-It never sees a ticket, a probe or a question of a refusal family: held-out questions come from
-ticket threads and refusal families, so nothing that a bot is tested on has entered its base. What
-nearly copies one of these is left out of the corpus, and counted.
-
-The input embeddings start from a bag of words, the mean of a question's token embeddings trained to
-tell the sections apart, and the first attention layer starts out computing that mean. The topic
-loss (:data:`TOPIC_WEIGHT`) then keeps the training on telling questions apart, which the loss on
-the words of the answers dilutes.
+1. **Bag of words**: token embeddings whose mean over a question tells the topics apart, through a
+   small network. The embeddings start the model, and its first attention layer starts out
+   computing that mean.
+2. **Reading**: whole questions, roughened by customer-like noise. A linear head, thrown away
+   afterwards, reads the topic off the hidden state from which the answer will start. A question
+   alone is a tenth of the tokens of a question with its answer, so far more of them are read.
+3. **Answering**: questions with their answers in the chat form, and docs as running text, with the
+   loss on words. The topic loss stays, because the words of the answers would dilute what was
+   learned about reading.
 """
 
 import argparse
@@ -37,168 +30,67 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from rapidfuzz import fuzz, process
-
-from supportbot_dagster.crawl import Page, crawl
-from supportbot_dagster.dataset.rows import QUESTION_PREFIX, normalized_question
-from supportbot_dagster.jsonl import read_jsonl
-from supportbot_dagster.product import Product, load_product, sample_product_file
-from supportbot_dagster.refusals.families import build_refusal_rows, deflection
-from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
-from supportbot_dagster.synthesis.pairs import sections_of
-from supportbot_dagster.synthesis.teacher import load_recordings
-from supportbot_dagster.tickets.importer import load_export
-from supportbot_dagster.tickets.single_turn import customer_question
+from supportbot_dagster.dataset.rows import QUESTION_PREFIX
 from supportbot_dagster.training.base import embedded_base_dir
 from supportbot_dagster.training.encode import IGNORED, prompt_ids
 from supportbot_dagster.training.noise import noisy
+from supportbot_dagster.training.pocket_corpus import Asked, Corpus, sample_corpus
 from supportbot_dagster.training.pocket_tokenizer import train_tokenizer
 
-DEFLECTIONS = "pocket_deflections.jsonl"
 VOCABULARY = 4096
-WIDTH, LAYERS, FEED_FORWARD, HEADS, KEY_VALUE_HEADS = 256, 4, 768, 4, 4
+WIDTH, LAYERS, FEED_FORWARD, HEADS = 256, 4, 768, 4
 """Widths are multiples of 256, so that every matrix takes K-quants."""
-WINDOW, BATCH = 256, 16
-"""Tokens of a packed sequence, and sequences of a step."""
-LEARNING_RATE, WARM_UP, FINAL_SHARE = 2e-3, 60, 0.03
-MIX = {
-    "text": 0.03,
-    "definition": 0.02,
-    "topic": 0.06,
-    "pair": 0.33,
-    "deflection": 0.11,
-    "question": 0.45,
-}
-"""Share of the examples of each kind."""
-DECISIVE_TOKENS, DECISIVE_WEIGHT = 6, 4.0
-"""The first tokens of an answer decide its topic; the rest follows. They weigh more in the loss."""
-TOPIC_WEIGHT = 1.0
-"""Weight of the topic loss: a linear head, thrown away afterwards, reads the section off the hidden
-state from which the answer starts. It reaches the reading of questions directly, where the loss on
-an answer's words mostly teaches the words."""
-BAG_STEPS, BAG_BATCH, BAG_RATE = 2500, 128, 0.02
-EMBEDDING_SCALE, EMBEDDING_RATE = 0.1, 0.1
-"""Standard deviation of the starting embeddings, and their share of the learning rate."""
+UNANSWERABLE_SHARE = 0.3
+"""Share of the questions of every stage that have no answer."""
+LABEL_SMOOTHING = 0.05
+MATRIX_RATE, VECTOR_RATE, EMBEDDING_RATE = 3e-3, 2e-3, 4e-4
+"""Peak learning rates: Muon's for the matrices of the layers (scaled to AdamW's update size), and
+AdamW's for norms and heads and for the input embeddings, which start out trained."""
+WARM_UP, FINAL_SHARE = 50, 0.02
+BAG_STEPS, BAG_BATCH, BAG_RATE, BAG_HIDDEN, BAG_DROPOUT = 4000, 128, 5e-3, 512, 0.3
+EMBEDDING_SCALE = 0.1
+"""Standard deviation of the starting embeddings."""
 LEVEL_DIMENSIONS, LEVEL = 8, 1.1
 """Dimensions of every embedding that hold one constant. The norm before each layer divides by a
 vector's length; with a constant part that dominates it, an unimportant word's short embedding
 stays short, instead of being blown up to the length of a telling one."""
 POOL_GAIN = 2.0
 """How strongly the first layer starts out adding the mean of the words so far."""
-ATTENTION_DROPOUT = 0.1
-DEFLECTED_TOPICS = 0.25
-"""Share of the topic examples whose question has no answer."""
+READING_BATCH, READING_CHUNK = 256, 64
+"""Questions of an update, and of one pass; a pass holds questions of like length."""
+READING_LENGTHS = (24, 32, 48, 80)
+"""Few padded lengths, so that few shapes are compiled; what is longer is cut in front."""
+WINDOW, ANSWERING_BATCH = 256, 16
+"""Tokens of a packed sequence, and sequences of an update."""
+MIX = {"text": 0.04, "answer": 0.56, "question": 0.40}
+"""Share of the examples of each kind in the answering stage; ``question`` is a question alone."""
+DECISIVE_TOKENS, DECISIVE_WEIGHT = 6, 4.0
+"""The first tokens of an answer decide its topic; the rest follows. They weigh more in the loss."""
+ANSWERING_RATE = 0.6
+"""Peak of the answering stage's learning rates, as a share of the reading stage's."""
+TOPIC_WEIGHT = 1.0
+"""Weight of the topic loss in the answering stage."""
 WAITING = 24
 """Examples to choose from when a sequence is filled."""
-COPY = 85.0
-"""Token-sort ratio (0 to 100) from which a question copies one that a bot may be tested on."""
-TOPIC_PREFIX = "Topic of: "
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """What the base may learn from.
+class Steps:
+    """Optimizer updates of the reading and of the answering stage."""
 
-    Args:
-        texts: docs sections with their headings.
-        definitions: ``word: gloss`` lines; may be empty.
-        pairs: question, answer and heading path of the answering section.
-        deflections: unanswerable question, deflection, and its category in words.
-    """
-
-    texts: list[str]
-    definitions: list[str]
-    pairs: list[tuple[str, str, str]]
-    deflections: list[tuple[str, str, str]]
+    reading: int = 1400
+    answering: int = 900
 
 
-def sample_corpus(wordnet: Path | None) -> Corpus:
-    """The embedded sample's docs and recordings, and WordNet's definitions where it is installed.
-
-    Args:
-        wordnet: folder with ``data.noun`` and its siblings, as Debian's ``wordnet-base`` has it.
-    """
-    with serve_sample_site() as url:
-        pages: list[Page] = crawl(url, public_base=PUBLIC_BASE).pages
-    recordings = load_recordings(embedded_base_dir().parent.parent / "sample" / "teacher")
-    product = load_product(sample_product_file())
-    tested = _tested_questions(product)
-    texts: list[str] = []
-    pairs: list[tuple[str, str, str]] = []
-    for section in sections_of([page.to_dict() for page in pages]):
-        heading = " > ".join(section.heading_path)
-        texts.append(f"{heading}\n{section.markdown}")
-        reply = recordings.get(section.content_hash)
-        if reply is not None:
-            pairs += [(item.question, reply.answer, heading) for item in reply.questions]
-    deflections = [
-        (
-            row["question"],
-            deflection(row["category"], product, number),
-            f"No answer: {row['category'].replace('_', ' ')}",
-        )
-        for number, row in enumerate(read_jsonl(Path(__file__).parent / DEFLECTIONS))
-    ]
-    kept_pairs = [pair for pair in pairs if not _copies_tested(pair[0], tested)]
-    kept = [item for item in deflections if not _copies_tested(item[0], tested)]
-    print(
-        f"left out as copies of what a bot is tested on: {len(pairs) - len(kept_pairs)} pairs, "
-        f"{len(deflections) - len(kept)} deflections",
-        file=sys.stderr,
-    )
-    return Corpus(texts, _definitions(wordnet) if wordnet else [], kept_pairs, kept)
-
-
-def _tested_questions(product: Product) -> list[str]:
-    """Probes, questions of refusal families and customers' messages of the sample's tickets."""
-    sample = Path(__file__).parent.parent / "sample"
-    export = load_export(sample / "tickets.json")
-    probes = yaml.safe_load((sample / "probes.yaml").read_text(encoding="utf-8"))
-    return [
-        normalized_question(text)
-        for text in (
-            *(probe["question"] for probe in probes["probes"]),
-            *(row.question for row in build_refusal_rows(product).rows),
-            *(customer_question(ticket.comments[0].body) for ticket in export.tickets),
-        )
-    ]
-
-
-def _copies_tested(question: str, tested: Sequence[str]) -> bool:
-    return (
-        process.extractOne(
-            normalized_question(question),
-            tested,
-            scorer=fuzz.token_sort_ratio,
-            score_cutoff=COPY,
-        )
-        is not None
-    )
-
-
-def _definitions(folder: Path) -> list[str]:
-    lines: list[str] = []
-    for name in ("data.noun", "data.verb", "data.adj", "data.adv"):
-        for line in (folder / name).read_text(encoding="utf-8", errors="replace").splitlines():
-            head, bar, gloss = line.partition(" | ")
-            if line.startswith("  ") or not bar:
-                continue
-            word = head.split()[4].replace("_", " ")
-            if word.islower() and len(word) <= 14 and word.count(" ") <= 1:
-                lines.append(f"{word}: {gloss.strip()}")
-    return lines
-
-
-def train_base(corpus: Corpus, out_dir: Path, *, steps: int, seed: int, compiled: bool) -> None:
+def train_base(corpus: Corpus, out_dir: Path, *, steps: Steps, seed: int, compiled: bool) -> None:
     """Train the tokenizer and the model and write both in the Hugging Face layout.
 
     Args:
         corpus: what to learn from.
-        out_dir: gets the snapshot.
-        steps: optimizer updates of :data:`BATCH` x :data:`WINDOW` tokens.
+        out_dir: gets the snapshot, after each stage.
+        steps: how long.
         seed: of the initialization and the order of the examples.
-        compiled: fuse the model's kernels first (a minute, then about a third faster).
+        compiled: fuse the model's kernels first (some minutes, then about half as fast again).
     """
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
@@ -213,77 +105,69 @@ def train_base(corpus: Corpus, out_dir: Path, *, steps: int, seed: int, compiled
         intermediate_size=FEED_FORWARD,
         num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
-        num_key_value_heads=KEY_VALUE_HEADS,
+        num_key_value_heads=HEADS,
         head_dim=WIDTH // HEADS,
         tie_word_embeddings=False,
         max_position_embeddings=1024,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        attention_dropout=ATTENTION_DROPOUT,
     )
     model = LlamaForCausalLM._from_config(config, attn_implementation="eager")
+    head = torch.nn.Linear(WIDTH, len(corpus.topics))
     _start_from_bag(model, _bag_of_words(corpus, tokenizer, rng))
-    topics = _topics(corpus)
-    head = torch.nn.Linear(WIDTH, len(topics))
-    embeddings = [model.model.embed_tokens.weight]
-    weights = [*model.parameters(), *head.parameters()]
-    matrices = [w for w in weights if w.dim() > 1 and w is not embeddings[0]]
-    vectors = [w for w in weights if w.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": 0.1, "share": 1.0},
-            {"params": vectors, "weight_decay": 0.0, "share": 1.0},
-            {"params": embeddings, "weight_decay": 0.0, "share": EMBEDDING_RATE},
-        ],
-        lr=LEARNING_RATE,
-        betas=(0.9, 0.95),
-        fused=True,
-    )
+    _read(model, head, corpus, tokenizer, rng, steps.reading, compiled)
+    _save(model, out_dir)
+    _answer(model, head, corpus, tokenizer, rng, steps.answering, compiled)
+    _save(model, out_dir)
 
-    def loss_of(
-        ids: Any, labels: Any, weights: Any, classes: Any, mask: Any, positions: Any
-    ) -> Any:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = model.model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
-            ).last_hidden_state
-            logits = model.lm_head(hidden)
-            scores = head(hidden)
-        losses = torch.nn.functional.cross_entropy(
-            logits.float().view(-1, VOCABULARY),
-            labels.view(-1),
-            ignore_index=IGNORED,
-            reduction="none",
-        )
-        topic_loss = torch.nn.functional.cross_entropy(
-            scores.float().view(-1, len(topics)), classes.view(-1), ignore_index=IGNORED
-        )
-        return (losses * weights.view(-1)).sum() / weights.sum() + TOPIC_WEIGHT * topic_loss
 
-    step_loss = torch.compile(loss_of, dynamic=False) if compiled else loss_of
-    batches = _batches(corpus, topics, tokenizer, rng)
-    started, total = time.monotonic(), 0.0
-    for step in range(1, steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * group["share"] * _schedule(step, steps)
-        ids, labels, shares, classes, documents, positions = next(batches)
-        loss = step_loss(ids, labels, shares, classes, _mask(documents), positions)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        total += float(loss.detach())
-        if step % 50 == 0:
-            rate = step * BATCH * WINDOW / (time.monotonic() - started)
-            print(
-                f"  step {step} of {steps}: loss {total / 50:.3f}, {rate:.0f} tokens/s",
-                file=sys.stderr,
-                flush=True,
-            )
-            total = 0.0
-        if step % 200 == 0 or step == steps:
-            _save(model, out_dir)
+class _Optimizers:
+    """Muon for the layers' matrices, AdamW for the rest, on one schedule.
+
+    Muon takes about half the updates of AdamW here; see https://kellerjordan.github.io/posts/muon.
+    """
+
+    def __init__(self, model: Any, head: Any, steps: int, peak: float) -> None:
+        import torch
+
+        table, words = model.model.embed_tokens.weight, model.lm_head.weight
+        inner = [w for w in model.model.parameters() if w is not table]
+        self._weights = [*inner, table, words, *head.parameters()]
+        self._steps = steps
+        self._all = [
+            torch.optim.Muon(
+                [w for w in inner if w.dim() == 2],
+                lr=MATRIX_RATE * peak,
+                weight_decay=0.05,
+                adjust_lr_fn="match_rms_adamw",
+            ),
+            torch.optim.AdamW(
+                [
+                    {
+                        "params": [w for w in inner if w.dim() < 2] + [words, *head.parameters()],
+                        "lr": VECTOR_RATE * peak,
+                    },
+                    {"params": [table], "lr": EMBEDDING_RATE * peak},
+                ],
+                betas=(0.9, 0.98),
+                weight_decay=0.05,
+                fused=True,
+            ),
+        ]
+        self._peaks = [[group["lr"] for group in one.param_groups] for one in self._all]
+
+    def step(self, number: int) -> None:
+        """Clip the gradients, update, and forget them; ``number`` counts from 1."""
+        import torch
+
+        torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
+        share = _schedule(number, self._steps)
+        for one, peaks in zip(self._all, self._peaks, strict=True):
+            for group, peak in zip(one.param_groups, peaks, strict=True):
+                group["lr"] = peak * share
+            one.step()
+            one.zero_grad(set_to_none=True)
 
 
 def _schedule(step: int, steps: int) -> float:
@@ -294,30 +178,70 @@ def _schedule(step: int, steps: int) -> float:
     return FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _save(model: Any, out_dir: Path) -> None:
-    """Weights in 16 bit: what the GGUF stores, and half the package's size."""
-    import copy
+class _Clock:
+    """Prints how a stage is getting on."""
 
+    def __init__(self, stage: str, steps: int) -> None:
+        self._stage, self._steps = stage, steps
+        self._started, self._total, self._count = time.monotonic(), 0.0, 0
+
+    def add(self, step: int, loss: float, more: str = "") -> None:
+        self._total += loss
+        self._count += 1
+        if step % 50 == 0 or step == self._steps or more:
+            seconds = time.monotonic() - self._started
+            print(
+                f"  {self._stage}: step {step} of {self._steps}, "
+                f"loss {self._total / self._count:.3f}, {seconds:.0f} s{more}",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._total, self._count = 0.0, 0
+
+
+def _draw(corpus: Corpus, rng: random.Random) -> Asked:
+    kind = corpus.deflections if rng.random() < UNANSWERABLE_SHARE else corpus.pairs
+    return rng.choice(kind)
+
+
+def _bag_of_words(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Any:
+    """Token embeddings whose mean over a question tells the topics apart, [V, WIDTH - LEVEL]."""
     import torch
 
-    copy.deepcopy(model).to(torch.float16).save_pretrained(out_dir)
-    config = json.loads((out_dir / "config.json").read_text(encoding="utf-8"))
-    config.pop("transformers_version", None)
-    config["attention_dropout"] = 0.0
-    (out_dir / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-
-def _tokenizer_lines(corpus: Corpus, rng: random.Random) -> list[str]:
-    questions = [question for question, _, _ in (*corpus.pairs, *corpus.deflections)]
-    answers = list(dict.fromkeys(answer for _, answer, _ in corpus.pairs))
-    return [
-        *corpus.texts,
-        *corpus.texts,
-        *questions,
-        *(noisy(question, rng) for question in questions),
-        *answers * 3,
-        *rng.sample(corpus.definitions, min(6000, len(corpus.definitions))),
-    ]
+    topics, pad = corpus.topics, tokenizer.pad_token_id
+    size = WIDTH - LEVEL_DIMENSIONS
+    bag = torch.nn.EmbeddingBag(VOCABULARY, size, mode="mean", padding_idx=pad)
+    torch.nn.init.normal_(bag.weight, std=0.05)
+    head = torch.nn.Sequential(
+        torch.nn.Dropout(BAG_DROPOUT),
+        torch.nn.Linear(size, BAG_HIDDEN),
+        torch.nn.GELU(),
+        torch.nn.Dropout(BAG_DROPOUT),
+        torch.nn.Linear(BAG_HIDDEN, len(topics)),
+    )
+    optimizer = torch.optim.AdamW([*bag.parameters(), *head.parameters()], weight_decay=0.0)
+    clock = _Clock("bag of words", BAG_STEPS)
+    for step in range(1, BAG_STEPS + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = BAG_RATE * (1 - (step - 1) / BAG_STEPS)
+        chosen = [_draw(corpus, rng) for _ in range(BAG_BATCH)]
+        encoded = [
+            tokenizer(noisy(asked.question, rng), add_special_tokens=False)["input_ids"]
+            for asked in chosen
+        ]
+        longest = max(map(len, encoded))
+        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in encoded])
+        wanted = torch.tensor([topics[asked.topic] for asked in chosen])
+        loss = torch.nn.functional.cross_entropy(
+            head(bag(ids)), wanted, label_smoothing=LABEL_SMOOTHING
+        )
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % 1000 == 0:
+            clock.add(step, float(loss.detach()))
+    weights = bag.weight.detach()
+    return weights / weights.std() * EMBEDDING_SCALE
 
 
 def _start_from_bag(model: Any, words: Any) -> None:
@@ -340,48 +264,171 @@ def _start_from_bag(model: Any, words: Any) -> None:
         attention.o_proj.weight.copy_(pool)
 
 
-def _topics(corpus: Corpus) -> dict[str, int]:
-    """Number of each section and each category of deflections."""
-    names = {target for _, _, target in (*corpus.pairs, *corpus.deflections)}
-    return {name: number for number, name in enumerate(sorted(names))}
-
-
-def _bag_of_words(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Any:
-    """Token embeddings whose mean over a question tells the sections and deflections apart."""
+def _read(
+    model: Any,
+    head: Any,
+    corpus: Corpus,
+    tokenizer: Any,
+    rng: random.Random,
+    steps: int,
+    compiled: bool,
+) -> None:
+    """The reading stage: the topic of noisy questions."""
     import torch
 
-    items = [(question, target) for question, _, target in (*corpus.pairs, *corpus.deflections)]
-    targets = _topics(corpus)
-    pad = tokenizer.pad_token_id
-    size = WIDTH - LEVEL_DIMENSIONS
-    bag = torch.nn.EmbeddingBag(VOCABULARY, size, mode="mean", padding_idx=pad)
-    torch.nn.init.normal_(bag.weight, std=0.05)
-    head = torch.nn.Linear(size, len(targets))
-    optimizer = torch.optim.AdamW([*bag.parameters(), *head.parameters()], weight_decay=0.0)
-    for step in range(BAG_STEPS):
-        for group in optimizer.param_groups:
-            group["lr"] = BAG_RATE * (1 - step / BAG_STEPS)
-        chosen = [rng.choice(items) for _ in range(BAG_BATCH)]
-        encoded = [
-            tokenizer(noisy(question, rng), add_special_tokens=False)["input_ids"]
-            for question, _ in chosen
+    topics = corpus.topics
+
+    def topic_scores(ids: Any, last: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
+        return head(hidden[torch.arange(len(ids)), last].float())
+
+    scores = torch.compile(topic_scores, dynamic=False) if compiled else topic_scores
+    optimizers = _Optimizers(model, head, steps, 1.0)
+    clock = _Clock("reading", steps)
+    for step in range(1, steps + 1):
+        drawn = [_draw(corpus, rng) for _ in range(READING_BATCH)]
+        prompts = [
+            (prompt_ids(tokenizer, QUESTION_PREFIX + noisy(asked.question, rng)), asked.topic)
+            for asked in drawn
         ]
-        longest = max(map(len, encoded))
-        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in encoded])
-        wanted = torch.tensor([targets[target] for _, target in chosen])
-        scores = head(torch.nn.functional.dropout(bag(ids), 0.2))
-        loss = torch.nn.functional.cross_entropy(scores, wanted, label_smoothing=0.1)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if (step + 1) % 500 == 0:
-            print(
-                f"  bag of words: step {step + 1}, loss {float(loss.detach()):.3f}",
-                file=sys.stderr,
-                flush=True,
+        prompts.sort(key=lambda item: len(item[0]))
+        total = 0.0
+        for start in range(0, READING_BATCH, READING_CHUNK):
+            chunk = prompts[start : start + READING_CHUNK]
+            ids, last = _padded([prompt for prompt, _ in chunk], tokenizer.pad_token_id)
+            wanted = torch.tensor([topics[topic] for _, topic in chunk])
+            loss = torch.nn.functional.cross_entropy(
+                scores(ids, last), wanted, label_smoothing=LABEL_SMOOTHING
             )
-    weights = bag.weight.detach()
-    return weights / weights.std() * EMBEDDING_SCALE
+            (loss * READING_CHUNK / READING_BATCH).backward()
+            total += float(loss.detach()) * READING_CHUNK / READING_BATCH
+        optimizers.step(step)
+        watched = step % 200 == 0 or step == steps
+        clock.add(step, total, _watch(model, head, corpus, tokenizer) if watched else "")
+
+
+def _padded(prompts: Sequence[list[int]], pad: int) -> tuple[Any, Any]:
+    """Prompts as ids [B, T] padded to one of :data:`READING_LENGTHS`, and their last positions [B].
+
+    A prompt that is too long loses tokens after its first two, which open the turn.
+    """
+    import torch
+
+    longest = READING_LENGTHS[-1]
+    cut = [
+        prompt if len(prompt) <= longest else prompt[:2] + prompt[2 - longest :]
+        for prompt in prompts
+    ]
+    needed = max(map(len, cut))
+    length = next(length for length in READING_LENGTHS if length >= needed)
+    ids = torch.tensor([prompt + [pad] * (length - len(prompt)) for prompt in cut])
+    return ids, torch.tensor([len(prompt) - 1 for prompt in cut])
+
+
+def _watch(model: Any, head: Any, corpus: Corpus, tokenizer: Any) -> str:
+    """How well the questions held back are read."""
+    import torch
+
+    names = list(corpus.topics)
+    told: list[str] = []
+    with torch.no_grad():
+        for start in range(0, len(corpus.watched), READING_CHUNK):
+            chunk = corpus.watched[start : start + READING_CHUNK]
+            ids, last = _padded(
+                [prompt_ids(tokenizer, QUESTION_PREFIX + asked.question) for asked in chunk],
+                tokenizer.pad_token_id,
+            )
+            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
+            scores = head(hidden[torch.arange(len(ids)), last])
+            told += [names[number] for number in scores.argmax(-1).tolist()]
+    found = list(zip(corpus.watched, told, strict=True))
+    answerable = [name == asked.topic for asked, name in found if asked.answerable]
+    unanswerable = [
+        not Asked("", "", name).answerable for asked, name in found if not asked.answerable
+    ]
+    needless = [not Asked("", "", name).answerable for asked, name in found if asked.answerable]
+    return (
+        f"; held back: section right {_percent(answerable)}, taken for unanswerable "
+        f"{_percent(needless)}, unanswerable told {_percent(unanswerable)}"
+    )
+
+
+def _percent(values: Sequence[bool]) -> str:
+    return f"{100 * sum(values) / max(1, len(values)):.1f} %"
+
+
+def _answer(
+    model: Any,
+    head: Any,
+    corpus: Corpus,
+    tokenizer: Any,
+    rng: random.Random,
+    steps: int,
+    compiled: bool,
+) -> None:
+    """The answering stage: the words of the answers, with the topic loss."""
+    import torch
+
+    def loss_of(
+        ids: Any, labels: Any, weights: Any, classes: Any, mask: Any, positions: Any
+    ) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = model.model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
+            ).last_hidden_state
+            logits = model.lm_head(hidden)
+            scores = head(hidden)
+        losses = torch.nn.functional.cross_entropy(
+            logits.float().view(-1, VOCABULARY),
+            labels.view(-1),
+            ignore_index=IGNORED,
+            reduction="none",
+        )
+        topic_loss = torch.nn.functional.cross_entropy(
+            scores.float().view(-1, scores.shape[-1]),
+            classes.view(-1),
+            ignore_index=IGNORED,
+            label_smoothing=LABEL_SMOOTHING,
+        )
+        return (losses * weights.view(-1)).sum() / weights.sum() + TOPIC_WEIGHT * topic_loss
+
+    step_loss = torch.compile(loss_of, dynamic=False) if compiled else loss_of
+    optimizers = _Optimizers(model, head, steps, ANSWERING_RATE)
+    clock = _Clock("answering", steps)
+    batches = _batches(corpus, tokenizer, rng)
+    for step in range(1, steps + 1):
+        ids, labels, weights, classes, documents, positions = next(batches)
+        loss = step_loss(ids, labels, weights, classes, _mask(documents), positions)
+        loss.backward()
+        optimizers.step(step)
+        watched = step % 300 == 0 or step == steps
+        clock.add(
+            step, float(loss.detach()), _watch(model, head, corpus, tokenizer) if watched else ""
+        )
+
+
+def _save(model: Any, out_dir: Path) -> None:
+    """Weights in 16 bit: what the GGUF stores, and half the package's size."""
+    import copy
+
+    import torch
+
+    copy.deepcopy(model).to(torch.float16).save_pretrained(out_dir)
+    config = json.loads((out_dir / "config.json").read_text(encoding="utf-8"))
+    config.pop("transformers_version", None)
+    (out_dir / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _tokenizer_lines(corpus: Corpus, rng: random.Random) -> list[str]:
+    questions = [asked.question for asked in (*corpus.pairs, *corpus.deflections)]
+    answers = list(dict.fromkeys(asked.answer for asked in corpus.pairs))
+    return [
+        *corpus.texts * 2,
+        *questions,
+        *(noisy(question, rng) for question in questions),
+        *answers * 3,
+    ]
 
 
 @dataclass(frozen=True)
@@ -398,24 +445,23 @@ class _Encoded:
     topic_at: int | None = None
 
 
-def _examples(
-    corpus: Corpus, topics: Mapping[str, int], tokenizer: Any, rng: random.Random
-) -> Iterator[_Encoded]:
+def _examples(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[_Encoded]:
     """An endless stream of examples."""
     bos, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    topics: Mapping[str, int] = corpus.topics
 
     def encode(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def chat(question: str, answer: str | None, topic: str) -> _Encoded:
-        prompt = prompt_ids(tokenizer, question)
-        reply = [] if answer is None else [*encode(answer), end]
+    def chat(asked: Asked, answered: bool) -> _Encoded:
+        prompt = prompt_ids(tokenizer, QUESTION_PREFIX + noisy(asked.question, rng))
+        reply = [*encode(asked.answer), end] if answered else []
         decisive = min(DECISIVE_TOKENS, len(reply))
         return _Encoded(
             prompt + reply,
             [IGNORED] * len(prompt) + reply,
             [0.0] * len(prompt) + [DECISIVE_WEIGHT] * decisive + [1.0] * (len(reply) - decisive),
-            topics[topic],
+            topics[asked.topic],
             len(prompt) - 1,
         )
 
@@ -423,33 +469,15 @@ def _examples(
         ids = [bos, *encode(text)[: WINDOW - 2], end]
         return _Encoded(ids, [IGNORED, *ids[1:]], [0.0] + [1.0] * (len(ids) - 1))
 
-    kinds = [kind for kind in MIX if kind != "definition" or corpus.definitions]
-    shares = [MIX[kind] for kind in kinds]
     while True:
-        kind = rng.choices(kinds, shares)[0]
+        kind = rng.choices(list(MIX), list(MIX.values()))[0]
         if kind == "text":
             yield running(rng.choice(corpus.texts))
-        elif kind == "definition":
-            yield running(rng.choice(corpus.definitions))
-        elif kind == "pair":
-            question, answer, topic = rng.choice(corpus.pairs)
-            yield chat(QUESTION_PREFIX + noisy(question, rng), answer, topic)
-        elif kind == "deflection":
-            question, answer, topic = rng.choice(corpus.deflections)
-            yield chat(QUESTION_PREFIX + noisy(question, rng), answer, topic)
         else:
-            question, _, topic = rng.choice(
-                corpus.deflections if rng.random() < DEFLECTED_TOPICS else corpus.pairs
-            )
-            if kind == "topic":
-                yield chat(TOPIC_PREFIX + noisy(question, rng), topic, topic)
-            else:
-                yield chat(QUESTION_PREFIX + noisy(question, rng), None, topic)
+            yield chat(_draw(corpus, rng), answered=kind == "answer")
 
 
-def _batches(
-    corpus: Corpus, topics: Mapping[str, int], tokenizer: Any, rng: random.Random
-) -> Iterator[tuple[Any, ...]]:
+def _batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tuple[Any, ...]]:
     """Packed batches of ids, next-token labels, their weights, topic classes, documents, positions.
 
     All are [B, T]. The topic's class stands where the answer starts, else nothing does.
@@ -458,12 +486,12 @@ def _batches(
     """
     import torch
 
-    examples = _examples(corpus, topics, tokenizer, rng)
+    examples = _examples(corpus, tokenizer, rng)
     pad = tokenizer.pad_token_id
     waiting: list[_Encoded] = []
     while True:
         rows: list[tuple[list[Any], ...]] = []
-        while len(rows) < BATCH:
+        while len(rows) < ANSWERING_BATCH:
             ids: list[int] = []
             labels: list[int] = []
             weights: list[float] = []
@@ -517,22 +545,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=embedded_base_dir())
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--reading-steps", type=int, default=Steps.reading)
+    parser.add_argument("--answering-steps", type=int, default=Steps.answering)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args(arguments)
-    wordnet = options.wordnet if (options.wordnet / "data.noun").is_file() else None
-    corpus = sample_corpus(wordnet)
+    corpus = sample_corpus()
     print(
         f"{len(corpus.texts)} sections, {len(corpus.pairs)} pairs, "
-        f"{len(corpus.deflections)} deflections, {len(corpus.definitions)} definitions",
+        f"{len(corpus.deflections)} deflections, {len(corpus.watched)} held back, "
+        f"{corpus.copies} left out as copies of what a bot is tested on",
         file=sys.stderr,
     )
     train_base(
         corpus,
         options.out,
-        steps=options.steps,
+        steps=Steps(options.reading_steps, options.answering_steps),
         seed=options.seed,
         compiled=not options.no_compile,
     )

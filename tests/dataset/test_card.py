@@ -65,10 +65,13 @@ def test_the_card_tells_counts_shares_shortfalls_and_what_is_left_out(
 ) -> None:
     text = (folder / CARD).read_text(encoding="utf-8")
     assert "# Tracklight support dataset, 2026-11" in text
-    assert f"{len(merged.rows)} rows of 200 wanted" in text
-    assert f"| docs | 120 | 80 | 80 | {80 / len(merged.rows):.0%} | 40 |" in text
-    assert "| tickets | 60 | 90 | 60 |" in text
-    assert "| over the quota of tickets | 30 |" in text
+    train = len(merged.of("train"))
+    assert f"{train} rows to train on of 200 wanted, and {len(merged.rows) - train} held" in text
+    assert f"| docs | 120 | 80 | 80 | {80 / train:.0%} | 40 | 0 |" in text
+    tickets = merged.buckets["tickets"]
+    assert tickets.held_out > 0
+    assert f"| tickets | 60 | {tickets.available} | {tickets.used} |" in text
+    assert "| over the quota of tickets | 6 |" in text
     counts = [sum(row.bucket == name for row in merged.of("test")) for name in merged.buckets]
     assert f"| test | {' | '.join(map(str, counts))} | {sum(counts)} |" in text
 

@@ -122,15 +122,28 @@ def test_shares_quotas_and_shortfalls(rows: list[Row]) -> None:
     merged = merge(rows, settings)
     docs_count, tickets_count = merged.buckets["docs"], merged.buckets["tickets"]
     assert (docs_count.wanted, docs_count.available, docs_count.used) == (100, 60, 60)
-    assert docs_count.shortfall == 40
+    assert (docs_count.shortfall, docs_count.held_out) == (40, 0)
     assert (tickets_count.wanted, tickets_count.used, tickets_count.shortfall) == (60, 60, 0)
+    assert tickets_count.available > 60
     assert merged.buckets["refusals"].used == 40
-    assert merged.left_out["over the quota of tickets"] == 90
-    assert merged.left_out["over the quota of refusals"] == 160
+    train = merged.of("train")
     assert merged.shares == {"docs": 60 / 160, "tickets": 60 / 160, "refusals": 40 / 160}
-    assert sum(merged.shares.values()) == pytest.approx(1)
-    used = Counter(row.bucket for row in merged.rows)
-    assert used == {name: count.used for name, count in merged.buckets.items()}
+    assert Counter(row.bucket for row in train) == {
+        name: count.used for name, count in merged.buckets.items()
+    }
+    assert len(rows) == len(merged.rows) + sum(merged.left_out.values())
+
+
+def test_what_is_held_out_comes_on_top_in_proportion(rows: list[Row]) -> None:
+    settings = Dataset(target_rows=200, shares=Shares(docs=0.5, tickets=0.3, refusals=0.2))
+    merged = merge(rows, settings)
+    held = Counter((row.bucket, row.split) for row in merged.rows if row.split != "train")
+    assert sum(held.values()) == sum(count.held_out for count in merged.buckets.values()) > 0
+    # 60 tickets train, which is 60 % of all: 22 for the test, 12 to calibrate, 6 to validate.
+    assert held["tickets", "test"] == 22
+    assert held["tickets", "calibration"] == 12
+    assert held["tickets", "validation"] <= 6
+    assert held["refusals", "test"] <= 15
 
 
 def test_every_row_is_used_or_counted(rows: list[Row]) -> None:

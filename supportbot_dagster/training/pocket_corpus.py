@@ -1,0 +1,150 @@
+"""What the embedded ``pocket`` base may learn from, and what it must never see.
+
+What lives here: the corpus of the embedded base, put together from the sample. What does not: its
+training (:mod:`supportbot_dagster.training.pocket`) and the noise on questions
+(:mod:`supportbot_dagster.training.noise`).
+
+The corpus holds:
+
+- the sample product's docs as running text;
+- the recorded teacher's questions about them with their answers;
+- unanswerable questions written for the base alone (``pocket_deflections.jsonl``), most of them
+  near misses of a docs section, with the deflection of their category.
+
+It holds no ticket, no probe and no question of a refusal family: held-out questions come from
+ticket threads and refusal families, so nothing that a bot is tested on enters its base. What
+nearly copies one of these is left out, and counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from rapidfuzz import fuzz, process
+
+from supportbot_dagster.crawl import Page, crawl
+from supportbot_dagster.dataset.rows import normalized_question
+from supportbot_dagster.jsonl import read_jsonl
+from supportbot_dagster.product import Product, load_product, sample_product_file
+from supportbot_dagster.refusals.families import build_refusal_rows, deflection
+from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
+from supportbot_dagster.synthesis.pairs import sections_of
+from supportbot_dagster.synthesis.teacher import load_recordings
+from supportbot_dagster.tickets.importer import load_export
+from supportbot_dagster.tickets.single_turn import customer_question
+
+DEFLECTIONS = Path(__file__).parent / "pocket_deflections.jsonl"
+SAMPLE_FOLDER = Path(__file__).parent.parent / "sample"
+COPY = 85.0
+"""Token-sort ratio (0 to 100) from which a question copies one that a bot may be tested on."""
+WATCHED = 25
+"""One example in so many is held back, to watch the training by."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, what to say to it, and its topic.
+
+    Args:
+        question: in a customer's words.
+        answer: the docs answer, or the deflection.
+        topic: key of the section that answers it, or ``unanswerable: `` and the category.
+    """
+
+    question: str
+    answer: str
+    topic: str
+
+    @property
+    def answerable(self) -> bool:
+        """Whether a docs section answers it."""
+        return not self.topic.startswith(_UNANSWERABLE)
+
+
+_UNANSWERABLE = "unanswerable: "
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What the base may learn from.
+
+    Args:
+        texts: docs sections with their headings.
+        pairs: answerable questions.
+        deflections: unanswerable ones.
+        watched: of both kinds, held back from training.
+        copies: questions left out because they nearly copy one that a bot may be tested on.
+    """
+
+    texts: list[str]
+    pairs: list[Asked]
+    deflections: list[Asked]
+    watched: list[Asked]
+    copies: int
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """Number of every section and every category of deflections."""
+        names = sorted({asked.topic for asked in (*self.pairs, *self.deflections)})
+        return {name: number for number, name in enumerate(names)}
+
+
+def sample_corpus() -> Corpus:
+    """The embedded sample's docs and recordings, and the deflections of the base's own."""
+    with serve_sample_site() as url:
+        pages: list[Page] = crawl(url, public_base=PUBLIC_BASE).pages
+    recordings = load_recordings(SAMPLE_FOLDER / "teacher")
+    product = load_product(sample_product_file())
+    tested = _tested_questions(product)
+    texts: list[str] = []
+    asked: list[Asked] = []
+    for section in sections_of([page.to_dict() for page in pages]):
+        texts.append(f"{' > '.join(section.heading_path)}\n{section.markdown}")
+        reply = recordings.get(section.content_hash)
+        if reply is not None:
+            asked += [Asked(item.question, reply.answer, section.key) for item in reply.questions]
+    asked += [
+        Asked(
+            row["question"],
+            deflection(row["category"], product, number),
+            _UNANSWERABLE + row["category"],
+        )
+        for number, row in enumerate(read_jsonl(DEFLECTIONS))
+    ]
+    kept = [item for item in asked if not _copies_tested(item.question, tested)]
+    watched = kept[::WATCHED]
+    trained = [item for number, item in enumerate(kept) if number % WATCHED]
+    return Corpus(
+        texts=texts,
+        pairs=[item for item in trained if item.answerable],
+        deflections=[item for item in trained if not item.answerable],
+        watched=watched,
+        copies=len(asked) - len(kept),
+    )
+
+
+def _tested_questions(product: Product) -> list[str]:
+    """Probes, questions of refusal families and customers' messages of the sample's tickets."""
+    export = load_export(SAMPLE_FOLDER / "tickets.json")
+    probes = yaml.safe_load((SAMPLE_FOLDER / "probes.yaml").read_text(encoding="utf-8"))
+    return [
+        normalized_question(text)
+        for text in (
+            *(probe["question"] for probe in probes["probes"]),
+            *(row.question for row in build_refusal_rows(product).rows),
+            *(customer_question(ticket.comments[0].body) for ticket in export.tickets),
+        )
+    ]
+
+
+def _copies_tested(question: str, tested: Sequence[str]) -> bool:
+    return (
+        process.extractOne(
+            normalized_question(question),
+            tested,
+            scorer=fuzz.token_sort_ratio,
+            score_cutoff=COPY,
+        )
+        is not None
+    )
