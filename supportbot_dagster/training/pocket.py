@@ -78,8 +78,8 @@ WAITING = 24
 class Steps:
     """Optimizer updates of the reading and of the answering stage."""
 
-    reading: int = 1400
-    answering: int = 900
+    reading: int = 1300
+    answering: int = 700
 
 
 def train_base(corpus: Corpus, out_dir: Path, *, steps: Steps, seed: int, compiled: bool) -> None:
