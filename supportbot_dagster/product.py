@@ -7,6 +7,7 @@ mistake. What does not: secrets (environment only), machine paths such as the ar
 
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -37,21 +38,138 @@ class Docs(_Strict):
     max_pages: int = Field(default=5000, ge=1)
 
 
+TicketFormat = Literal["zendesk", "intercom", "discord", "table", "zendesk_api", "intercom_api"]
+"""What kind of source the tickets come from; the last two are asked over the network."""
+
+_LIVE_ADDRESSES: dict[str, str | None] = {
+    "zendesk_api": None,
+    "intercom_api": "https://api.intercom.io",
+}
+"""The formats that are asked over the network, with their addresses where all share one."""
+
+
+class Columns(_Strict):
+    """Which column of a table holds what; None where the table has no such column.
+
+    With ``question`` and ``reply`` a row is a ticket. Without them a row is a message, and rows
+    with one ``conversation`` belong together.
+
+    Args:
+        conversation: id of the ticket.
+        status: its status; without it, all tickets count as solved.
+        created_at: time of the message, or of the ticket.
+        author_role: whether an agent or a customer wrote the message; see ``agent_roles``.
+        author_name: name of the author, or of the customer.
+        author_email: e-mail address of the author, or of the customer.
+        text: the message.
+        public: whether the customer saw the message; without it, all were seen.
+        tags: tags, as a list or divided by commas.
+        subject: subject of the ticket.
+        company: name of the customer's company.
+        question: what the customer asked.
+        reply: what the agent answered.
+    """
+
+    conversation: str | None = None
+    status: str | None = None
+    created_at: str | None = None
+    author_role: str | None = None
+    author_name: str | None = None
+    author_email: str | None = None
+    text: str | None = None
+    public: str | None = None
+    tags: str | None = None
+    subject: str | None = None
+    company: str | None = None
+    question: str | None = None
+    reply: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """The columns that the table has, by what they hold."""
+        return {key: value for key, value in self if value is not None}
+
+    def lacking(self) -> list[str]:
+        """What has no column but needs one."""
+        named = self.named()
+        needed = ["conversation", "created_at"]
+        if "question" in named or "reply" in named:
+            needed += ["question", "reply"]
+        else:
+            needed += ["author_role", "text"]
+        return [key for key in needed if key not in named]
+
+
 class Tickets(_Strict):
     """Where the tickets are and which of them count.
 
     Args:
-        source: path of a Zendesk-like JSON export (relative to the product file), or ``sample``.
+        format: what kind of source it is. ``zendesk``, ``intercom``, ``discord`` and ``table`` are
+            files; ``zendesk_api`` and ``intercom_api`` ask the help desk itself, with credentials
+            from the environment alone.
+        source: path of the export (relative to the product file), or ``sample``; of ``discord``
+            also a folder. A format that asks the help desk has none: ``api_url`` takes its place.
+        api_url: address of the help desk, such as ``https://acme.zendesk.com``; None for
+            ``https://api.intercom.io`` with ``intercom_api``.
+        columns: which column holds what, for ``table``.
+        agent_roles: who answers for the vendor: names or ids of Discord roles, or values of the
+            author's role in a table (by default ``agent`` and ``admin``).
         window_months: length of the window of resolved tickets before the month's cut-off.
         language: ISO 639-1 code; tickets in other languages are left out and counted.
         account_tags: tags of tickets that needed the customer's account to be answered. Their
             questions count as unanswerable.
+        max_drop: share of the last export's usable tickets that a new one may lack; 1 accepts any.
     """
 
+    format: TicketFormat = "zendesk"
     source: str = SAMPLE
+    api_url: str | None = None
+    columns: Columns = Columns()
+    agent_roles: tuple[str, ...] = ()
     window_months: int = Field(default=6, ge=1, le=60)
     language: str = Field(default="en", pattern="^[a-z]{2}$")
     account_tags: tuple[str, ...] = ("account_lookup", "billing_case")
+    max_drop: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_for_source(cls, values: Any) -> Any:
+        kind = values.get("format") if isinstance(values, dict) else None
+        if not isinstance(kind, str) or kind not in _LIVE_ADDRESSES:
+            return values
+        address = values.get("api_url") or _LIVE_ADDRESSES[kind]
+        if values.get("source", address) != address:
+            raise ValueError(f"source is for files; {kind} takes api_url alone")
+        return {**values, "api_url": address, "source": address or ""}
+
+    @model_validator(mode="after")
+    def _fit_the_format(self) -> "Tickets":
+        if self.format in _LIVE_ADDRESSES:
+            if self.api_url is None:
+                raise ValueError(f"{self.format} needs api_url, such as https://acme.zendesk.com")
+            _check_address(self.api_url)
+        elif self.api_url is not None:
+            raise ValueError(f"api_url is for zendesk_api and intercom_api, not for {self.format}")
+        elif self.source == SAMPLE and self.format != "zendesk":
+            raise ValueError(f"{self.format} needs source, the path of the export")
+        if self.format == "table" and (lacking := self.columns.lacking()):
+            raise ValueError(f"table needs columns for {', '.join(lacking)}")
+        if self.format != "table" and self.columns.named():
+            raise ValueError(f"columns are for table, not for {self.format}")
+        if self.format == "discord" and not self.agent_roles:
+            raise ValueError("discord needs agent_roles, the roles of those who answer for you")
+        if self.agent_roles and self.format not in {"discord", "table"}:
+            raise ValueError(f"agent_roles are for discord and table, not for {self.format}")
+        return self
+
+
+def _check_address(url: str) -> None:
+    """Raises for an address that a token may not be sent to."""
+    parts = urlsplit(url)
+    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise ValueError("api_url must start with https://")
+    if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("api_url must be scheme and host alone, as https://acme.zendesk.com")
 
 
 class Facts(_Strict):

@@ -23,6 +23,7 @@ from supportbot_dagster.partitions import ticket_window
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.resources.docs_site import DocsSite
 from supportbot_dagster.resources.ticket_source import TicketSource
+from supportbot_dagster.tickets.importers import loss
 
 VOLATILE_PAGE_FIELDS = ("etag", "last_modified")
 """Kept for conditional requests, but no part of a page's content."""
@@ -83,18 +84,23 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         "in memory: nothing unredacted is ever written.",
         **house.common(
             group="sources",
-            kinds={"zendesk", "presidio"},
+            kinds={product.tickets.format.removesuffix("_api"), "presidio"},
             version="1",
-            settings=[product.tickets.model_copy(update={"source": ""}), product.facts],
+            settings=[
+                product.tickets.model_copy(update={"source": "", "max_drop": loss.MAX_DROP}),
+                product.facts,
+            ],
             rows=True,
         ),
     )
     def ticket_export(
-        context: dg.AssetExecutionContext, ticket_source: TicketSource
+        context: dg.AssetExecutionContext, ticket_source: TicketSource, store: ArtifactStore
     ) -> dg.Output[Rows]:
+        before = store.latest_rows("ticket_export", context.partition_key) or []
         window = ticket_window(context.partition_key, product.tickets.window_months)
         result = ticket_source.conversations(window, product, log_progress(context))
         rows = [conversation.to_dict() for conversation in result.conversations]
+        loss.check_not_shrunk(len(rows), len(before), product.tickets.max_drop)
         turns = Counter("single turn" if row["single_turn"] else "follow-ups" for row in rows)
         return rows_output(
             rows,
@@ -103,6 +109,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 "source_version": ticket_source.version(window),
                 "kinds": counts(dict(turns), "kind"),
                 "left_out": counts(dict(result.left_out)),
+                "quarantined_reasons": counts(Counter(item.reason for item in result.quarantined)),
                 "quarantined": table(
                     [{"ticket": item.id, "reason": item.reason} for item in result.quarantined]
                 ),

@@ -2,7 +2,7 @@
 
 What lives here: which tickets count, why the others do not, and the :class:`Conversation` that goes
 into the artifact store. What does not: reading of the export
-(:mod:`supportbot_dagster.tickets.importer`) and the training pairs made of the conversations. All
+(:mod:`supportbot_dagster.tickets.importers`) and the training pairs made of the conversations. All
 text passes the redactor here; private notes and raw ids do not pass at all.
 """
 
@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.progress import Progress, silent
-from supportbot_dagster.tickets.importer import Comment, Export, Quarantined, Ticket, User
+from supportbot_dagster.tickets.importers import Comment, Export, Quarantined, Ticket, User
 from supportbot_dagster.tickets.known import Known, KnownIndex
 from supportbot_dagster.tickets.language import is_other_language
 from supportbot_dagster.tickets.mail import clean_message, is_automatic, is_spam, is_thanks_only
@@ -141,7 +141,7 @@ def build_conversations(
     """Turn the resolved tickets of a window into redacted conversations.
 
     Args:
-        export: what :func:`supportbot_dagster.tickets.importer.load_export` gave.
+        export: what :func:`supportbot_dagster.tickets.importers.load_export` gave.
         window: creation times that count.
         language: ISO 639-1 code; tickets clearly in another language are left out.
         account_tags: tags of tickets that needed the customer's account.

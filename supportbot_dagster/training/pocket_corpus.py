@@ -31,7 +31,7 @@ from supportbot_dagster.refusals.families import build_refusal_rows, deflection
 from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
 from supportbot_dagster.synthesis.pairs import sections_of
 from supportbot_dagster.synthesis.teacher import load_recordings
-from supportbot_dagster.tickets.importer import load_export
+from supportbot_dagster.tickets.importers import load_export
 from supportbot_dagster.tickets.single_turn import customer_question
 
 DEFLECTIONS = Path(__file__).parent / "pocket_deflections.jsonl"

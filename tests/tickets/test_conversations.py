@@ -16,7 +16,7 @@ from supportbot_dagster.tickets.conversations import (
     docs_links,
     looked_at_account,
 )
-from supportbot_dagster.tickets.importer import load_export
+from supportbot_dagster.tickets.importers import load_export
 from supportbot_dagster.tickets.redaction import Redactor
 from supportbot_dagster.tickets.vendor import Vendor
 

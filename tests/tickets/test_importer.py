@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.tickets.importer import load_export, shift_export
+from supportbot_dagster.tickets.importers import load_export, shift_export
 
 
 def ticket(**changes: Any) -> dict[str, Any]:
