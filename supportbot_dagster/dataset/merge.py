@@ -127,7 +127,7 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
 
     used, leaks = _without_leaks(used)
     left_out["nearly copies a held-out question"] += leaks
-    counts = Counter((row.bucket, row.split == "train") for row in used)
+    counts: Counter[tuple[str, bool]] = Counter((row.bucket, row.split == "train") for row in used)
     buckets = {
         name: BucketCount(quota, available[name], counts[name, True], counts[name, False])
         for name, quota in quotas.items()
