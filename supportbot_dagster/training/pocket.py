@@ -6,7 +6,7 @@ corpus (:mod:`supportbot_dagster.training.pocket_corpus`), its tokenizer
 
 The base is trained beforehand and shipped with the package, because its training takes longer than
 a first retrain may. A closed-book bot first has to tell what a question is about, then to say what
-it knows about that. The three stages follow this order, from the cheapest to the dearest:
+it knows about that. The stages follow this order, from the cheapest to the dearest:
 
 1. **Bag of words**: token embeddings whose mean over a question tells the topics apart, through a
    small network. The embeddings start the model, and its first attention layer starts out
@@ -15,8 +15,9 @@ it knows about that. The three stages follow this order, from the cheapest to th
    afterwards, reads the topic off the hidden state from which the answer will start. A question
    alone is a tenth of the tokens of a question with its answer, so far more of them are read.
 3. **Answering**: questions with their answers in the chat form, and docs as running text, with the
-   loss on words. The topic loss stays, because the words of the answers would dilute what was
-   learned about reading.
+   loss on words and on topics. The words of the answers dilute what was learned about reading.
+4. **Both**: a reading and an answering batch in every update, at small steps, which brings the
+   reading back and keeps the words.
 """
 
 import argparse
@@ -66,8 +67,8 @@ MIX = {"text": 0.04, "answer": 0.56, "question": 0.40}
 """Share of the examples of each kind in the answering stage; ``question`` is a question alone."""
 DECISIVE_TOKENS, DECISIVE_WEIGHT = 6, 4.0
 """The first tokens of an answer decide its topic; the rest follows. They weigh more in the loss."""
-ANSWERING_RATE = 0.6
-"""Peak of the answering stage's learning rates, as a share of the reading stage's."""
+ANSWERING_RATE, BOTH_RATE = 0.6, 0.35
+"""Peaks of the later stages' learning rates, as shares of the reading stage's."""
 TOPIC_WEIGHT = 1.0
 """Weight of the topic loss in the answering stage."""
 WAITING = 24
@@ -76,10 +77,11 @@ WAITING = 24
 
 @dataclass(frozen=True)
 class Steps:
-    """Optimizer updates of the reading and of the answering stage."""
+    """Optimizer updates of the later stages."""
 
     reading: int = 1300
     answering: int = 700
+    both: int = 300
 
 
 def train_base(corpus: Corpus, out_dir: Path, *, steps: Steps, seed: int, compiled: bool) -> None:
@@ -115,10 +117,13 @@ def train_base(corpus: Corpus, out_dir: Path, *, steps: Steps, seed: int, compil
     )
     model = LlamaForCausalLM._from_config(config, attn_implementation="eager")
     head = torch.nn.Linear(WIDTH, len(corpus.topics))
+    pupil = _Pupil(model, head, corpus, tokenizer, rng, compiled)
     _start_from_bag(model, _bag_of_words(corpus, tokenizer, rng))
-    _read(model, head, corpus, tokenizer, rng, steps.reading, compiled)
+    pupil.learn("reading", steps.reading, 1.0, reads=True, answers=False)
     _save(model, out_dir)
-    _answer(model, head, corpus, tokenizer, rng, steps.answering, compiled)
+    pupil.learn("answering", steps.answering, ANSWERING_RATE, reads=False, answers=True)
+    _save(model, out_dir)
+    pupil.learn("both", steps.both, BOTH_RATE, reads=True, answers=True)
     _save(model, out_dir)
 
 
@@ -264,48 +269,115 @@ def _start_from_bag(model: Any, words: Any) -> None:
         attention.o_proj.weight.copy_(pool)
 
 
-def _read(
-    model: Any,
-    head: Any,
-    corpus: Corpus,
-    tokenizer: Any,
-    rng: random.Random,
-    steps: int,
-    compiled: bool,
-) -> None:
-    """The reading stage: the topic of noisy questions."""
-    import torch
+class _Pupil:
+    """The model with all that its stages need.
 
-    topics = corpus.topics
+    Args:
+        model: to train.
+        head: linear head over the topics, which is thrown away in the end.
+        corpus: what to learn from.
+        tokenizer: of the model.
+        rng: decides on examples and noise.
+        compiled: fuse the kernels first.
+    """
 
-    def topic_scores(ids: Any, last: Any) -> Any:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
-        return head(hidden[torch.arange(len(ids)), last].float())
+    def __init__(
+        self,
+        model: Any,
+        head: Any,
+        corpus: Corpus,
+        tokenizer: Any,
+        rng: random.Random,
+        compiled: bool,
+    ) -> None:
+        import torch
 
-    scores = torch.compile(topic_scores, dynamic=False) if compiled else topic_scores
-    optimizers = _Optimizers(model, head, steps, 1.0)
-    clock = _Clock("reading", steps)
-    for step in range(1, steps + 1):
-        drawn = [_draw(corpus, rng) for _ in range(READING_BATCH)]
+        self._model, self._head = model, head
+        self._corpus, self._topics = corpus, corpus.topics
+        self._tokenizer, self._rng = tokenizer, rng
+        self._batches = _batches(corpus, tokenizer, rng)
+
+        def fused(function: Any) -> Any:
+            return torch.compile(function, dynamic=False) if compiled else function
+
+        self._scores, self._losses = fused(self._topic_scores), fused(self._word_and_topic_loss)
+
+    def learn(self, stage: str, steps: int, peak: float, *, reads: bool, answers: bool) -> None:
+        """One stage of so many updates; ``peak`` is the share of the full learning rates."""
+        optimizers = _Optimizers(self._model, self._head, steps, peak)
+        clock = _Clock(stage, steps)
+        for step in range(1, steps + 1):
+            loss = (self._read() if reads else 0.0) + (self._answer() if answers else 0.0)
+            optimizers.step(step)
+            watched = step % 200 == 0 or step == steps
+            more = ""
+            if watched:
+                more = _watch(self._model, self._head, self._corpus, self._tokenizer)
+            clock.add(step, loss, more)
+
+    def _read(self) -> float:
+        """Gradients of a batch of noisy questions and their topics; returns the loss."""
+        import torch
+
+        drawn = [_draw(self._corpus, self._rng) for _ in range(READING_BATCH)]
         prompts = [
-            (prompt_ids(tokenizer, QUESTION_PREFIX + noisy(asked.question, rng)), asked.topic)
+            (
+                prompt_ids(self._tokenizer, QUESTION_PREFIX + noisy(asked.question, self._rng)),
+                asked.topic,
+            )
             for asked in drawn
         ]
         prompts.sort(key=lambda item: len(item[0]))
         total = 0.0
         for start in range(0, READING_BATCH, READING_CHUNK):
             chunk = prompts[start : start + READING_CHUNK]
-            ids, last = _padded([prompt for prompt, _ in chunk], tokenizer.pad_token_id)
-            wanted = torch.tensor([topics[topic] for _, topic in chunk])
+            ids, last = _padded([prompt for prompt, _ in chunk], self._tokenizer.pad_token_id)
+            wanted = torch.tensor([self._topics[topic] for _, topic in chunk])
             loss = torch.nn.functional.cross_entropy(
-                scores(ids, last), wanted, label_smoothing=LABEL_SMOOTHING
+                self._scores(ids, last), wanted, label_smoothing=LABEL_SMOOTHING
             )
             (loss * READING_CHUNK / READING_BATCH).backward()
             total += float(loss.detach()) * READING_CHUNK / READING_BATCH
-        optimizers.step(step)
-        watched = step % 200 == 0 or step == steps
-        clock.add(step, total, _watch(model, head, corpus, tokenizer) if watched else "")
+        return total
+
+    def _answer(self) -> float:
+        """Gradients of a packed batch of answers and texts; returns the loss."""
+        ids, labels, weights, classes, documents, positions = next(self._batches)
+        loss = self._losses(ids, labels, weights, classes, _mask(documents), positions)
+        loss.backward()
+        return float(loss.detach())
+
+    def _topic_scores(self, ids: Any, last: Any) -> Any:
+        import torch
+
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = self._model.model(input_ids=ids, use_cache=False).last_hidden_state
+        return self._head(hidden[torch.arange(len(ids)), last].float())
+
+    def _word_and_topic_loss(
+        self, ids: Any, labels: Any, weights: Any, classes: Any, mask: Any, positions: Any
+    ) -> Any:
+        import torch
+
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = self._model.model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
+            ).last_hidden_state
+            logits = self._model.lm_head(hidden)
+            scores = self._head(hidden)
+        losses = torch.nn.functional.cross_entropy(
+            logits.float().view(-1, VOCABULARY),
+            labels.view(-1),
+            ignore_index=IGNORED,
+            reduction="none",
+        )
+        topic_loss = torch.nn.functional.cross_entropy(
+            scores.float().view(-1, scores.shape[-1]),
+            classes.view(-1),
+            ignore_index=IGNORED,
+            label_smoothing=LABEL_SMOOTHING,
+        )
+        return (losses * weights.view(-1)).sum() / weights.sum() + TOPIC_WEIGHT * topic_loss
 
 
 def _padded(prompts: Sequence[list[int]], pad: int) -> tuple[Any, Any]:
@@ -356,56 +428,6 @@ def _watch(model: Any, head: Any, corpus: Corpus, tokenizer: Any) -> str:
 
 def _percent(values: Sequence[bool]) -> str:
     return f"{100 * sum(values) / max(1, len(values)):.1f} %"
-
-
-def _answer(
-    model: Any,
-    head: Any,
-    corpus: Corpus,
-    tokenizer: Any,
-    rng: random.Random,
-    steps: int,
-    compiled: bool,
-) -> None:
-    """The answering stage: the words of the answers, with the topic loss."""
-    import torch
-
-    def loss_of(
-        ids: Any, labels: Any, weights: Any, classes: Any, mask: Any, positions: Any
-    ) -> Any:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = model.model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
-            ).last_hidden_state
-            logits = model.lm_head(hidden)
-            scores = head(hidden)
-        losses = torch.nn.functional.cross_entropy(
-            logits.float().view(-1, VOCABULARY),
-            labels.view(-1),
-            ignore_index=IGNORED,
-            reduction="none",
-        )
-        topic_loss = torch.nn.functional.cross_entropy(
-            scores.float().view(-1, scores.shape[-1]),
-            classes.view(-1),
-            ignore_index=IGNORED,
-            label_smoothing=LABEL_SMOOTHING,
-        )
-        return (losses * weights.view(-1)).sum() / weights.sum() + TOPIC_WEIGHT * topic_loss
-
-    step_loss = torch.compile(loss_of, dynamic=False) if compiled else loss_of
-    optimizers = _Optimizers(model, head, steps, ANSWERING_RATE)
-    clock = _Clock("answering", steps)
-    batches = _batches(corpus, tokenizer, rng)
-    for step in range(1, steps + 1):
-        ids, labels, weights, classes, documents, positions = next(batches)
-        loss = step_loss(ids, labels, weights, classes, _mask(documents), positions)
-        loss.backward()
-        optimizers.step(step)
-        watched = step % 300 == 0 or step == steps
-        clock.add(
-            step, float(loss.detach()), _watch(model, head, corpus, tokenizer) if watched else ""
-        )
 
 
 def _save(model: Any, out_dir: Path) -> None:
@@ -547,6 +569,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=embedded_base_dir())
     parser.add_argument("--reading-steps", type=int, default=Steps.reading)
     parser.add_argument("--answering-steps", type=int, default=Steps.answering)
+    parser.add_argument("--both-steps", type=int, default=Steps.both)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args(arguments)
@@ -560,7 +583,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train_base(
         corpus,
         options.out,
-        steps=Steps(options.reading_steps, options.answering_steps),
+        steps=Steps(options.reading_steps, options.answering_steps, options.both_steps),
         seed=options.seed,
         compiled=not options.no_compile,
     )

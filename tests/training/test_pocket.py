@@ -51,7 +51,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trained(out: Path, seed: int = 0) -> Path:
-    train_base(small_corpus(), out, steps=Steps(12, 2), seed=seed, compiled=False)
+    train_base(small_corpus(), out, steps=Steps(12, 2, 2), seed=seed, compiled=False)
     return out
 
 
