@@ -31,11 +31,16 @@ class Docs(_Strict):
         public_url: what replaces the start prefix in the data, for a site that is crawled at
             another address than the one that customers see.
         max_pages: a crawl that finds more stops there and says so.
+        delay_seconds: pause between two requests to the docs' host. robots.txt may ask for more.
+        contact: an address or a page that the crawler's User-Agent names, for the site's owner to
+            write to; None for none.
     """
 
     url: str = SAMPLE
     public_url: str | None = None
     max_pages: int = Field(default=5000, ge=1)
+    delay_seconds: float = Field(default=0.0, ge=0, le=60)
+    contact: str | None = Field(default=None, pattern=r"^[\x21-\x7e]+$")
 
 
 TicketFormat = Literal["zendesk", "intercom", "discord", "table", "zendesk_api", "intercom_api"]

@@ -15,7 +15,7 @@ import re
 import time
 import zlib
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -23,12 +23,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
-from bs4 import BeautifulSoup
 
 from supportbot_dagster.crawl.charset import decode_html
-from supportbot_dagster.crawl.dom import attribute
-from supportbot_dagster.crawl.extract import Skipped, extract_tree
-from supportbot_dagster.crawl.markdown import parse
+from supportbot_dagster.crawl.dom import parse
+from supportbot_dagster.crawl.extract import Content, Skipped, extract_content
 from supportbot_dagster.crawl.network import (
     BodyTooLargeError,
     GuardedTransport,
@@ -36,7 +34,9 @@ from supportbot_dagster.crawl.network import (
     read_body,
 )
 from supportbot_dagster.crawl.page import Page
+from supportbot_dagster.crawl.repeats import repeated_keys
 from supportbot_dagster.crawl.robots import Robots, parse_robots
+from supportbot_dagster.crawl.traps import Traps, shapes, skeleton
 from supportbot_dagster.crawl.urls import Scope, looks_like_html, normalise
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.progress import Progress, silent
@@ -44,10 +44,19 @@ from supportbot_dagster.progress import Progress, silent
 AGENT = "supportbot-dagster"
 _REPORTED = 200  # skipped addresses named in a report; the counts are always whole
 _RETRIED = frozenset({429, 500, 502, 503, 504})
+_LOCATION = re.compile(
+    r"<(?:(?!image:|video:)\w+:)?loc>\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</(?:\w+:)?loc>",
+    re.DOTALL,
+)
+_INDEX = re.compile(r"<(?:\w+:)?sitemapindex\b")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_SITEMAPS = 50
+_MAX_SITEMAPS = 200
+_SITEMAP_BYTES = 50 * 1024 * 1024  # the largest that the sitemap protocol allows
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
 # Outcomes after which a page may be missing that exists: the crawl is not complete.
-_LOST = frozenset({"timeout", "network", "page-limit", "time-limit", "error"})
+_LOST = frozenset(
+    "timeout network page-limit depth-limit byte-limit time-limit sitemap-limit error".split()
+)
 
 
 def _user_agent() -> str:
@@ -55,7 +64,7 @@ def _user_agent() -> str:
         version = metadata.version(AGENT)
     except metadata.PackageNotFoundError:  # run from a source tree
         version = "0"
-    return f"{AGENT}/{version} (documentation crawler)"
+    return f"{AGENT}/{version}"
 
 
 @dataclass(frozen=True)
@@ -69,12 +78,19 @@ class CrawlSettings:
         attempts: requests for one address before it is given up (429, 5xx, network errors).
         backoff_seconds: wait after the first failed attempt; it doubles each time.
         max_wait_seconds: longest wait that a Retry-After or a backoff gets.
-        max_page_bytes: a longer page is cut off and skipped.
+        max_page_bytes: a longer page, as sent or unpacked, is cut off and skipped.
+        max_bytes: for the whole crawl, unpacked; the rest counts as ``byte-limit``.
         max_pages: addresses requested under the prefix; the rest counts as ``page-limit``.
+        max_depth: links followed one after another from the start, a sitemap or a page of an
+            earlier crawl; the rest counts as ``depth-limit``.
+        trap_pages: addresses that differ in numbers or in the query only, and say the same, before
+            the rest of their kind counts as ``trap``.
         max_seconds: for the whole crawl; the rest counts as ``time-limit``.
         max_redirects: hops followed for one address, each within the prefix.
         delay_seconds: pause between requests; robots.txt may ask for more, up to 10 s.
-        user_agent: the User-Agent header; robots.txt is read for its first word.
+        contact: an address or a page that the User-Agent header names, for a site's owner to
+            write to; "" for none.
+        user_agent: product name and version; robots.txt is read for the name.
     """
 
     concurrency: int = 6
@@ -84,11 +100,26 @@ class CrawlSettings:
     backoff_seconds: float = 0.5
     max_wait_seconds: float = 30.0
     max_page_bytes: int = 8 * 1024 * 1024
+    max_bytes: int = 4 * 1024**3
     max_pages: int = 20_000
+    max_depth: int = 100
+    trap_pages: int = 50
     max_seconds: float = 3600.0
     max_redirects: int = 8
     delay_seconds: float = 0.0
+    contact: str = ""
     user_agent: str = field(default_factory=_user_agent)
+
+    @property
+    def agent(self) -> str:
+        """The product name that robots.txt is read for."""
+        return self.user_agent.partition("/")[0].strip()
+
+    @property
+    def header(self) -> str:
+        """The User-Agent header."""
+        contact = f"; +{self.contact}" if self.contact else ""
+        return f"{self.user_agent} (documentation crawler{contact})"
 
 
 @dataclass(frozen=True)
@@ -190,6 +221,7 @@ class _Found:
     url: str  # as requested
     page: Page
     canonical: str
+    content: Content | None = None  # of a page that does not name its container
 
 
 class _Stop(Exception):
@@ -223,6 +255,16 @@ class _Answer:
     headers: httpx.Headers
     body: bytes
 
+    @property
+    def kind(self) -> str:
+        """The media type; "" where none is said."""
+        said: str = self.headers.get("content-type", "")
+        return said.partition(";")[0].strip().lower()
+
+    @property
+    def is_html(self) -> bool:
+        return self.kind in _HTML or (not self.kind and _sniff(self.body))
+
 
 class _Walk:
     """The state of one crawl."""
@@ -246,7 +288,10 @@ class _Walk:
         self.requested = 0
         self.bytes = 0
         self.done = 0
-        self.known: set[str] = set()
+        self.known: dict[str, int] = {}  # addresses and the number of links that led there
+        self.traps = Traps(settings.trap_pages)
+        self.spelled: dict[tuple[str, str], str | ValueError | None] = {}
+        self.beyond: set[str] = set()  # known but over a limit
         self.queue: deque[str] = deque()
         self.work = asyncio.Condition()
         self.active = 0
@@ -268,7 +313,8 @@ class _Walk:
         async with httpx.AsyncClient(
             transport=GuardedTransport(host, limit.concurrency + 1),
             headers={
-                "user-agent": limit.user_agent,
+                "user-agent": limit.header,
+                "accept-encoding": "gzip, deflate",
                 "accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
             },
             timeout=limit.timeout_seconds,
@@ -290,11 +336,11 @@ class _Walk:
         """Read robots.txt, settle where the crawl starts, and collect the sitemaps."""
         self.robots = await self._read_robots()
         first = await self._first_answer()
-        self._learn(self.start)
+        self._learn(self.start, 0)
         self.first = first
         await self._read_sitemaps()
         for url in self.previous:
-            self._learn(self.scope.to_crawled(url))
+            self._learn(self.scope.to_crawled(url), 1)
 
     async def _first_answer(self) -> _Answer:
         shown = self.start
@@ -303,10 +349,11 @@ class _Walk:
             if not self.robots.allows(self.start):
                 raise UserError(
                     f"robots.txt of {shown} forbids crawling it. "
-                    f"Allow the user agent {AGENT!r} there, or start at another address."
+                    f"Allow the user agent {self.settings.agent!r} there, or start at another "
+                    "address."
                 )
             try:
-                answer = await self._get(self.start)
+                answer = await self._get(self.start, self._before(self.start))
             except _Stop as stop:
                 raise UserError(
                     f"The docs site {shown} did not answer ({stop.detail or stop.reason}). "
@@ -370,7 +417,7 @@ class _Walk:
             except _Stop as stop:
                 self._skip(stop.reason, url, stop.detail)
             except Exception as error:  # whatever one page does must not cost the others
-                self._skip("error", url, f"{type(error).__name__}: {error}")
+                self._skip("error", url, type(error).__name__)
             self.done += 1
             self.progress("pages", self.done, len(self.known))
             async with self.work:
@@ -384,11 +431,10 @@ class _Walk:
             raise _Stop("not-html", "by its name")
         if not self.robots.allows(url):
             raise _Stop("robots")
-        before = self.previous.get(self.scope.to_public(url))
-        if url == self.start and before is None:
-            answer = self.first
-        else:
-            answer = await self._get(url, before)
+        if why := self.traps.why(url):
+            raise _Stop("trap", why)
+        before = self._before(url)
+        answer = self.first if url == self.start else await self._get(url, before)
         if answer.status == 304 and before is not None:
             self.outcomes["not-modified"] += 1
             self.found.append(_Found(url, before, url))
@@ -397,16 +443,20 @@ class _Walk:
             self._redirect(url, answer)
         if answer.status != 200:
             raise _Stop(f"http-{answer.status}")
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in {"text/html", "application/xhtml+xml"} and (kind or not _sniff(answer.body)):
-            raise _Stop("not-html", kind)
+        if not answer.is_html:
+            raise _Stop("not-html", answer.kind)
         # Parsing takes longer than receiving: in a thread, the other requests go on meanwhile.
         read = await asyncio.to_thread(self._read_page, url, answer)
-        self._learn_all(read.links)
+        self._learn_all(read.links, self.known[url] + 1)
         if isinstance(read.result, _Stop):
+            self.traps.saw(url, f"{read.result.reason} {read.result.detail}")
             raise read.result
+        self.traps.saw(url, read.result.page.text)
         self.outcomes["ok"] += 1
         self.found.append(read.result)
+
+    def _before(self, url: str) -> Page | None:
+        return self.previous.get(self.scope.to_public(url))
 
     def _redirect(self, url: str, answer: _Answer) -> None:
         """Note a redirect; its target is a page of its own, checked like any other address."""
@@ -431,85 +481,81 @@ class _Walk:
         self.hops[target] = max(self.hops[target], self.hops[url] + 1)
         if self.hops[target] > self.settings.max_redirects:
             raise _Stop("too-many-redirects", target)
-        self._learn(target)
+        self.traps.saw(url, target)
+        self._learn(target, self.known[url])
         raise _Stop("redirect", target)
 
     def _read_page(self, url: str, answer: _Answer) -> _Read:
         """The page, the addresses that it names, and why it is no page if it is none."""
         headers = answer.headers
-        soup = parse(decode_html(answer.body, _charset(headers.get("content-type", ""))))
-        base = url
-        if (base_tag := soup.find("base", href=True)) is not None:
-            base = _joined(url, attribute(base_tag, "href")) or url
-        rules = _robots_rules(soup, headers)
-        refresh = _refresh_target(soup)
-        canonical = self._canonical(soup, base)
+        root = parse(decode_html(answer.body, _charset(headers.get("content-type", ""))))
+        if root is None:
+            return _Read(_Stop("no-content", "the page is empty"), _Links())
+        head = _Head.of(root, url, self.settings.agent)
+        rules = head.rules | _header_rules(headers, self.settings.agent)
+        canonical = self._canonical(head)
         links = _Links()
         if "nofollow" not in rules:
-            hrefs = [attribute(element, "href") for element in soup.select("a[href], area[href]")]
-            hrefs += [
-                attribute(element, "href") for element in soup.select('link[rel~="next"][href]')
-            ]
-            hrefs += [
-                attribute(element, "src") for element in soup.select("frame[src], iframe[src]")
-            ]
-            hrefs += [refresh] if refresh else []
-            links = self._within(hrefs, base)
+            links = self._within(head.hrefs, head.base)
             if canonical is not None and self.scope.covers(canonical):
                 links.urls.append(canonical)
-        if refresh:
-            return _Read(_Stop("redirect", refresh), links)
+        if head.refresh:
+            return _Read(_Stop("redirect", head.refresh), links)
         if "noindex" in rules:
             return _Read(_Stop("noindex"), links)
         public = self.scope.to_public(url)
-        page = extract_tree(
-            soup,
-            url=public,
-            fetched_url=url,
-            etag=headers.get("etag"),
-            last_modified=headers.get("last-modified"),
+        content = extract_content(root, url=public, fetched_url=url)
+        if isinstance(content, Skipped):
+            return _Read(_Stop(content.reason, content.detail), links)
+        page = content.page(
+            public, etag=headers.get("etag"), last_modified=headers.get("last-modified")
         )
-        if isinstance(page, Skipped):
-            return _Read(_Stop(page.reason, page.detail), links)
-        return _Read(_Found(url, page, canonical or url), links)
+        kept = None if content.named else content
+        return _Read(_Found(url, page, canonical or url, kept), links)
 
-    def _canonical(self, soup: BeautifulSoup, base: str) -> str | None:
-        link = soup.select_one('link[rel~="canonical"][href]')
-        if link is None:
-            return None
+    def _canonical(self, head: _Head) -> str | None:
         try:
-            found = normalise(attribute(link, "href"), base)
+            found = normalise(head.canonical, head.base) if head.canonical else None
         except ValueError:
             return None
         return None if found is None else self.scope.to_crawled(found)
 
-    def _within(self, hrefs: list[str], base: str) -> _Links:
+    def _within(self, hrefs: Iterable[str], base: str) -> _Links:
         """The addresses under the prefix, and the malformed ones beside them."""
         links = _Links()
-        for href in dict.fromkeys(hrefs):
-            try:
-                url = normalise(href, base)
-            except ValueError as error:
-                links.malformed.append((href[:200], str(error)))
-                continue
-            if url is not None and self.scope.covers(found := self.scope.to_crawled(url)):
+        folder = base.partition("?")[0].rpartition("/")[0]
+        for href in dict.fromkeys(href.partition("#")[0].strip() for href in hrefs):
+            # What has no path of its own means the very page, not its folder.
+            key = (base if not href or href[0] in "?;" else folder, href)
+            if key not in self.spelled:
+                self.spelled[key] = _spelled(href, base)
+            url = self.spelled[key]
+            if isinstance(url, ValueError):
+                links.malformed.append((href[:200], str(url)))
+            elif url is not None and self.scope.covers(found := self.scope.to_crawled(url)):
                 links.urls.append(found)
         return links
 
-    def _learn_all(self, links: _Links) -> None:
+    def _learn_all(self, links: _Links, depth: int) -> None:
         for href, why in links.malformed:
             self._skip("malformed-url", href, why)
         for url in links.urls:
-            self._learn(url)
+            self._learn(url, depth)
 
-    def _learn(self, url: str) -> None:
-        """Queue an address under the prefix, once."""
-        if url in self.known or not self.scope.covers(url):
+    def _learn(self, url: str, depth: int) -> None:
+        """Queue an address under the prefix, once. ``depth`` is the number of links to it."""
+        if url in self.known or url in self.beyond or not self.scope.covers(url):
             return
+        reason = ""
         if len(self.known) >= self.settings.max_pages:
-            self._skip("page-limit", url)
+            reason = "page-limit"
+        elif depth > self.settings.max_depth:
+            reason = "depth-limit"
+        if reason:
+            self.beyond.add(url)
+            self._skip(reason, url)
             return
-        self.known.add(url)
+        self.known[url] = depth
         self.queue.append(url)
 
     def _skip(self, reason: str, url: str, detail: str = "", *, count: int = 1) -> None:
@@ -520,8 +566,16 @@ class _Walk:
 
     # Requests -------------------------------------------------------------------------------
 
-    async def _get(self, url: str, before: Page | None = None) -> _Answer:
-        """One address, with retries. Raises _Stop where no answer is had."""
+    async def _get(
+        self, url: str, before: Page | None = None, *, limit: int | None = None
+    ) -> _Answer:
+        """One address, with retries. Raises _Stop where no answer is had.
+
+        Args:
+            url: what to request.
+            before: the page as it was, for a conditional request.
+            limit: bytes of a body of any kind; without it only HTML is read, up to the settings'.
+        """
         headers: dict[str, str] = {}
         if before is not None:
             if before.etag:
@@ -533,14 +587,16 @@ class _Walk:
             attempt += 1
             wait = self.settings.backoff_seconds * 2 ** (attempt - 1)
             try:
-                answer = await self._request(url, headers)
+                answer = await self._request(url, headers, limit)
             except BodyTooLargeError as error:
                 raise _Stop("too-large", str(error)) from None
             except PrivateAddressError as error:
                 raise _Stop("private-address", str(error)) from None
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.DecodingError) as error:
                 raise _Stop("error", f"{type(error).__name__}: {error}") from None
-            except (TimeoutError, httpx.TimeoutException):
+            except TimeoutError:  # the whole request took too long; it would do so again
+                raise _Stop("timeout", "not whole in time") from None
+            except httpx.TimeoutException:
                 if attempt >= self.settings.attempts:
                     raise _Stop("timeout", "no answer in time") from None
             except httpx.HTTPError as error:
@@ -549,29 +605,38 @@ class _Walk:
             else:
                 if answer.status not in _RETRIED or attempt >= self.settings.attempts:
                     return answer
-                wait = max(wait, _retry_after(answer.headers))
+                asked = min(_retry_after(answer.headers), self.settings.max_wait_seconds)
+                # Who asks for patience asks it for every request.
+                self.next_request = max(self.next_request, time.monotonic() + asked)
             await asyncio.sleep(min(wait, self.settings.max_wait_seconds))
 
-    async def _request(self, url: str, headers: dict[str, str]) -> _Answer:
+    async def _request(self, url: str, headers: dict[str, str], limit: int | None) -> _Answer:
+        if self.bytes >= self.settings.max_bytes:
+            raise _Stop("byte-limit", f"{self.bytes} bytes read")
         await self._pace()
         self.requested += 1
         async with (
             asyncio.timeout(self.settings.request_seconds),
             self.client.stream("GET", url, headers=headers) as response,
         ):
-            body = b""
-            if response.status_code == 200:
-                body = await read_body(response, self.settings.max_page_bytes)
-                self.bytes += len(body)
-            return _Answer(response.status_code, response.headers, body)
+            answer = _Answer(response.status_code, response.headers, b"")
+            # What is no page is not worth its bytes.
+            if answer.status == 200 and (limit or answer.kind in _HTML or not answer.kind):
+                try:
+                    answer.body = await read_body(response, limit or self.settings.max_page_bytes)
+                except BodyTooLargeError:
+                    self.bytes += limit or self.settings.max_page_bytes
+                    raise
+                self.bytes += len(answer.body)
+            return answer
 
     async def _pace(self) -> None:
+        """Wait for this request's turn."""
         delay = max(self.settings.delay_seconds, min(self.robots.delay, 10.0))
+        while (wait := self.next_request - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
         if delay:
-            now = time.monotonic()
-            at = max(now, self.next_request)
-            self.next_request = at + delay
-            await asyncio.sleep(at - now)
+            self.next_request = time.monotonic() + delay
 
     async def _read_robots(self) -> Robots:
         answer = await self._get_following(urljoin(self.start, "/robots.txt"))
@@ -582,13 +647,13 @@ class _Walk:
                 f"robots.txt of {self.start} answers with HTTP {answer.status}, "
                 "so it is not known what may be crawled. Try again later."
             )
-        return parse_robots(answer.body.decode("utf-8", errors="replace"), AGENT)
+        return parse_robots(answer.body.decode("utf-8", errors="replace"), self.settings.agent)
 
     async def _get_following(self, url: str) -> _Answer | None:
         """A file of the site that is no page, redirects on the same host followed."""
         for _ in range(5):
             try:
-                answer = await self._get(url)
+                answer = await self._get(url, limit=_SITEMAP_BYTES)
                 if answer.status not in _REDIRECTS:
                     return answer
                 target = normalise(answer.headers.get("location", ""), url)
@@ -602,35 +667,37 @@ class _Walk:
     async def _read_sitemaps(self) -> None:
         """Queue what the sitemaps name under the prefix. A sitemap that fails adds nothing."""
         origin = urljoin(self.start, "/")
-        waiting = [*self.robots.sitemaps, origin + "sitemap.xml", self.scope.prefix + "sitemap.xml"]
+        usual = [place + "sitemap.xml" for place in (origin, self.scope.prefix)]
+        waiting = deque([*self.robots.sitemaps, *usual])
         read: set[str] = set()
-        while waiting and len(read) < _MAX_SITEMAPS:
-            named = waiting.pop(0)
-            url = _joined(self.start, named)
+        while waiting:
+            url = _joined(self.start, waiting.popleft())
             if url is None:
                 continue
             url = self.scope.to_crawled(url)
             if url in read or not url.startswith(origin) or not self.robots.allows(url):
                 continue
+            if len(read) >= _MAX_SITEMAPS:
+                self._skip("sitemap-limit", url, count=len(waiting) + 1)
+                return
             read.add(url)
             answer = await self._get_following(url)
             if answer is None or answer.status != 200:
                 continue
-            text = _inflated(answer.body, self.settings.max_page_bytes).decode("utf-8", "replace")
-            locations = [
-                html_entities.unescape(found.strip())
-                for found in re.findall(
-                    r"<loc>\s*(?:<!\[CDATA\[)?(.*?)(?:\]\]>)?\s*</loc>", text, re.S
-                )
-            ]
-            if "<sitemapindex" in text:
+            text = _inflated(answer.body, _SITEMAP_BYTES).decode("utf-8-sig", "replace")
+            locations = [html_entities.unescape(found.strip()) for found in _LOCATION.findall(text)]
+            if "<" not in text:  # the plain form: one address a line
+                locations = text.split()
+            if _INDEX.search(text):
                 waiting.extend(locations)
             else:
-                self._learn_all(self._within(locations, self.start))
+                self._learn_all(self._within(locations, self.start), 1)
 
     # The result -----------------------------------------------------------------------------
 
     def _result(self) -> CrawlResult:
+        self._leave_out_repeated()
+        self._leave_out_traps()
         pages = self._without_copies()
         if not pages:
             counts = ", ".join(f"{count} {reason}" for reason, count in self.outcomes.most_common())
@@ -661,6 +728,39 @@ class _Walk:
             notes=self.notes,
         )
         return CrawlResult(pages, report)
+
+    def _leave_out_repeated(self) -> None:
+        """Cut what the site repeats from the pages that do not name their container."""
+        anew = [item for item in self.found if item.content is not None]
+        unchanged = [item.page.repeated for item in self.found if item.content is None]
+        blocks = [item.content.blocks for item in anew if item.content is not None]
+        keys = repeated_keys(blocks, [keys for keys in unchanged if keys])
+        for item in anew if keys else []:
+            if item.content is not None:
+                page = item.page
+                item.page = item.content.page(
+                    page.url, etag=page.etag, last_modified=page.last_modified, repeated=keys
+                )
+
+    def _leave_out_traps(self) -> None:
+        """Of pages whose addresses turned out to be a trap, keep one for each text."""
+        if not self.traps.closed:
+            return
+        said: set[tuple[str, str]] = set()
+        kept: list[_Found] = []
+        for item in sorted(self.found, key=lambda item: (self.known[item.url], item.url)):
+            trapped = self.traps.closed.intersection(shapes(item.url))
+            spoken = {(shape, skeleton(item.page.text)) for shape in trapped}
+            if spoken & said:
+                self._uncount(item)
+                self._skip("trap", item.url, f"one more of {min(trapped)}")
+                continue
+            said |= spoken
+            kept.append(item)
+        self.found = kept
+        self.notes.append(
+            f"Not followed to their end, because they say the same: {sorted(self.traps.closed)}."
+        )
 
     def _without_copies(self) -> list[Page]:
         """One page for each canonical address and for each content, sorted by address.
@@ -698,9 +798,12 @@ class _Walk:
         return sorted(pages, key=lambda page: page.url)
 
     def _duplicate(self, item: _Found, of: str) -> None:
+        self._uncount(item)
+        self._skip("duplicate", item.url, self.scope.to_public(of))
+
+    def _uncount(self, item: _Found) -> None:
         before = self.previous.get(item.page.url) is item.page
         self.outcomes["not-modified" if before else "ok"] -= 1
-        self._skip("duplicate", item.url, self.scope.to_public(of))
 
 
 def _sniff(body: bytes) -> bool:
@@ -721,36 +824,76 @@ def _joined(base: str, href: str) -> str | None:
         return None
 
 
-def _robots_rules(soup: BeautifulSoup, headers: httpx.Headers) -> set[str]:
-    """The words of robots meta tags and X-Robots-Tag headers that concern this crawler."""
-    said = [
-        attribute(meta, "content")
-        for meta in soup.find_all("meta")
-        if attribute(meta, "name").lower() in {"robots", AGENT}
-    ]
-    for value in headers.get_list("x-robots-tag"):
-        agent, colon, rules = value.partition(":")
-        if not colon:
-            said.append(value)
-        elif agent.strip().lower() == AGENT:
-            said.append(rules)
+def _spelled(href: str, base: str) -> str | ValueError | None:
+    try:
+        return normalise(href, base)
+    except ValueError as error:
+        return error
+
+
+@dataclass
+class _Head:
+    """What a page says to a crawler."""
+
+    base: str
+    hrefs: list[str] = field(default_factory=list)
+    rules: set[str] = field(default_factory=set)
+    refresh: str = ""
+    canonical: str = ""
+
+    @classmethod
+    def of(cls, root: Any, url: str, agent: str) -> _Head:
+        head = cls(url)
+        said: list[str] = []
+        for element in root.iter("a", "area", "base", "link", "meta", "frame", "iframe"):
+            tag, href = element.tag, element.get("href")
+            if tag in {"a", "area"}:
+                if href is not None:
+                    head.hrefs.append(href)
+            elif tag == "base":
+                if href is not None and head.base == url:
+                    head.base = _joined(url, href) or url
+            elif tag == "link":
+                relations = (element.get("rel") or "").lower().split()
+                if href and "next" in relations:
+                    head.hrefs.append(href)
+                if href and "canonical" in relations and not head.canonical:
+                    head.canonical = href
+            elif tag == "meta":
+                content = element.get("content") or ""
+                if (element.get("name") or "").lower() in {"robots", agent.lower()}:
+                    said.append(content)
+                if (element.get("http-equiv") or "").lower() == "refresh" and not head.refresh:
+                    head.refresh = _refresh_target(content)
+            elif source := element.get("src"):
+                head.hrefs.append(source)
+        if head.refresh:
+            head.hrefs.append(head.refresh)
+        head.rules = _words(said)
+        return head
+
+
+def _words(said: Iterable[str]) -> set[str]:
     words = {word.strip().lower() for text in said for word in text.split(",")}
     return words | {"noindex", "nofollow"} if "none" in words else words
 
 
-def _refresh_target(soup: BeautifulSoup) -> str:
+def _header_rules(headers: httpx.Headers, agent: str) -> set[str]:
+    """The words of X-Robots-Tag headers that concern this crawler."""
+    said = []
+    for value in headers.get_list("x-robots-tag"):
+        name, colon, rules = value.partition(":")
+        if not colon:
+            said.append(value)
+        elif name.strip().lower() == agent.lower():
+            said.append(rules)
+    return _words(said)
+
+
+def _refresh_target(content: str) -> str:
     """Where a page that is only a redirect leads; "" for a page."""
-    for meta in soup.find_all("meta"):
-        if attribute(meta, "http-equiv").lower() != "refresh":
-            continue
-        found = re.match(
-            r"\s*(\d+)(?:\.\d*)?\s*[;,]\s*url\s*=\s*[\"']?([^\"'>]+)",
-            attribute(meta, "content"),
-            re.I,
-        )
-        if found and int(found.group(1)) <= 5:
-            return found.group(2).strip()
-    return ""
+    found = re.match(r"\s*(\d+)(?:\.\d*)?\s*[;,]\s*url\s*=\s*[\"']?([^\"'>]+)", content, re.I)
+    return found.group(2).strip() if found and int(found.group(1)) <= 5 else ""
 
 
 def _retry_after(headers: httpx.Headers) -> float:

@@ -7,45 +7,75 @@ inside it, and cutting the rest into sections. What does not: how elements are w
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
-from bs4 import BeautifulSoup, Comment, Tag
-from bs4.element import NavigableString
+from lxml import etree
 
 from supportbot_dagster.crawl.charset import decode_html
 from supportbot_dagster.crawl.dom import (
     BLOCKS,
     HEADINGS,
-    attribute,
+    Node,
     class_words,
-    classes,
-    link_share,
     one_line,
-    text_length,
+    parse,
+    prose_size,
+    size_of,
+    tree,
 )
-from supportbot_dagster.crawl.markdown import Block, Heading, Renderer, parse
+from supportbot_dagster.crawl.markdown import Block, Heading, Renderer
 from supportbot_dagster.crawl.page import Page, Section
+from supportbot_dagster.crawl.repeats import without_repeated
 
-_SEMANTIC = ('[itemprop~="articleBody"]', '[role~="main"]', "main", "article")
+
+def _word(attribute: str, word: str) -> str:
+    return f"contains(concat(' ', normalize-space(@{attribute}), ' '), ' {word} ')"
+
+
+def _finder(*conditions: str) -> Any:
+    return etree.XPath(".//*[" + " or ".join(conditions) + "]")
+
+
+_SEMANTIC = (
+    _finder(_word("itemprop", "articleBody")),
+    _finder(_word("role", "main")),
+    _finder("self::main"),
+)
+_ARTICLES = _finder("self::article")
+_TITLE_PAGES = _finder(_word("class", "titlepage"))
 _DOCBOOK = frozenset(
     "book part chapter appendix article preface sect1 sect2 sect3 sect4 sect5 section refentry "
     "glossary bibliography index reference colophon dedication set refsect1 topic".split()
 )
 _NAMED = (
-    "#main-content, #maincontent, #mainContent, #bodyContent, #page-content, #article-content, "
-    "#content, #main, #article",
-    ".markdown-body, .theme-doc-markdown, .rst-content, .md-content, .article-body, "
-    ".article-content, .article__body, .post-content, .entry-content, .docs-content, "
-    ".documentation, .main-content, .page-content, .help-content, .content, .markdown",
+    _finder(
+        *(
+            f"@id='{name}'"
+            for name in "main-content maincontent mainContent bodyContent page-content "
+            "article-content doc-content content main article".split()
+        )
+    ),
+    _finder(
+        *(
+            _word("class", name)
+            for name in "markdown-body theme-doc-markdown rst-content md-content article-body "
+            "article-content article__body post-content entry-content docs-content documentation "
+            "main-content page-content help-content content markdown contents".split()
+        )
+    ),
 )
 
 # Gone wherever they stand: they carry no words of the page.
-_INVISIBLE = frozenset(
-    "script style noscript template svg iframe object embed canvas audio video select textarea "
-    "dialog link meta datalist map".split()
+_NO_TEXT = ("script", "style", "template")
+_INVISIBLE = tuple(
+    "noscript svg iframe object embed canvas audio video select textarea dialog link meta "
+    "datalist map".split()
 )
 _ROLES = frozenset({"navigation", "search", "banner", "contentinfo", "dialog", "alertdialog"})
 
@@ -95,8 +125,11 @@ _EDIT = re.compile(
 )
 _EDIT_TARGET = re.compile(r"/(?:edit|blob|tree|raw|issues|_sources|discussions)(?:/|$)")
 _MAX_DEPTH = 200
+_LINE_NUMBERS = frozenset({"linenos", "lineno", "gutter"})
+_UNSEEN = frozenset({"visually-hidden", "sr-only"})
+_PHRASES = ("was", "is ", "did", "how", "last", "page")
 _CHROME_BLOCKS = frozenset(
-    "div section ul ol aside header footer nav table p form dl details menu center".split()
+    "address div section ul ol aside header footer nav table p form dl details menu center".split()
 )
 
 
@@ -111,6 +144,50 @@ class Skipped:
 
     reason: str
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The main content of a page, before it is cut into sections.
+
+    Attributes:
+        blocks: Markdown blocks and headings in reading order.
+        named: whether the page itself says which element holds its content.
+        outer_title: its only ``h1`` or its ``<title>``, for content without a title of its own.
+        outer_is_heading: whether that was the ``h1``.
+    """
+
+    blocks: list[Block]
+    named: bool
+    outer_title: str
+    outer_is_heading: bool
+
+    def page(
+        self,
+        url: str,
+        *,
+        etag: str | None = None,
+        last_modified: str | None = None,
+        repeated: Collection[str] = (),
+    ) -> Page:
+        """The record of the page, without the blocks that ``repeated`` names (see ``repeats``)."""
+        blocks, left_out = without_repeated(self.blocks, repeated)
+        title, blocks = _with_title(
+            blocks, self.outer_title, outer_is_heading=self.outer_is_heading
+        )
+        text = "\n\n".join(
+            f"{'#' * block.level} {block.text}" if isinstance(block, Heading) else block
+            for block in blocks
+        )
+        return Page.of(
+            url,
+            title,
+            text,
+            list(_sections(title, blocks)),
+            etag=etag,
+            last_modified=last_modified,
+            repeated=left_out,
+        )
 
 
 def extract_page(
@@ -136,271 +213,296 @@ def extract_page(
     Returns:
         The page, or why there is none.
     """
-    return extract_tree(
-        parse(decode_html(html, content_type_charset)),
-        url=url,
-        etag=etag,
-        last_modified=last_modified,
-        fetched_url=fetched_url,
-    )
+    root = parse(decode_html(html, content_type_charset))
+    found = extract_content(root, url=url, fetched_url=fetched_url)
+    if isinstance(found, Skipped):
+        return found
+    return found.page(url, etag=etag, last_modified=last_modified)
 
 
-def extract_tree(
-    soup: BeautifulSoup,
-    *,
-    url: str,
-    etag: str | None = None,
-    last_modified: str | None = None,
-    fetched_url: str | None = None,
-) -> Page | Skipped:
-    """Like :func:`extract_page`, for a tree that is already parsed. The tree is changed."""
-    outer_title, is_heading = _outer_title(soup)
-    container, named = _container(soup)
-    if container is None:
+def extract_content(
+    root: Any | None, *, url: str, fetched_url: str | None = None
+) -> Content | Skipped:
+    """The main content of a page that is already parsed. The lxml tree is changed."""
+    body = None if root is None else root.find("body")
+    if root is None or body is None:
         return Skipped("no-content", "the page has no body")
-    _prune(container, named=named)
-    internal = {_origin(url), _origin(fetched_url or url)}
-    blocks = Renderer(container, internal).blocks()
+    outer_title, is_heading = _outer_title(root)
+    etree.strip_elements(body, *_NO_TEXT, with_tail=False)
+    chosen, named = _container(body)
+    etree.strip_elements(chosen, *_INVISIBLE, with_tail=False)
+    container = tree(chosen)
+    _promote_title(container)
+    _prune(container, named=named, heading_outside=not named and _heading_outside(body))
+    blocks = Renderer(container, {_origin(url), _origin(fetched_url or url)}).blocks()
     if not blocks:
         return Skipped("no-content", "nothing is left beside navigation")
-    title, blocks = _with_title(blocks, outer_title, outer_is_heading=is_heading)
-    sections = list(_sections(title, blocks))
-    text = "\n\n".join(
-        f"{'#' * block.level} {block.text}" if isinstance(block, Heading) else block
-        for block in blocks
-    )
-    return Page.of(url, title, text, sections, etag=etag, last_modified=last_modified)
+    return Content(blocks, named, outer_title, is_heading)
 
 
 # Container --------------------------------------------------------------------------------------
 
 
-def _container(soup: BeautifulSoup) -> tuple[Tag | None, bool]:
+def _container(body: Any) -> tuple[Any, bool]:
     """The element that holds the main content, and whether the page named it as such."""
-    body = soup.body
-    if body is None:
-        return None, False
-    for selector in _SEMANTIC:
-        found = [element for element in body.select(selector) if text_length(element)]
-        outer = [element for element in found if not _inside_any(element, found)]
-        if not outer:
-            continue
-        if selector == "article" and len(outer) > 1:
-            return _common(outer), False
-        chosen = max(outer, key=text_length)
-        return _only_article(chosen), True
+    for find in _SEMANTIC:
+        if outer := _outer(_with_text(find(body))):
+            return _only_article(outer[0] if len(outer) == 1 else max(outer, key=size_of)), True
+    if outer := _outer(_with_text(_ARTICLES(body))):
+        return (_common(outer), False) if len(outer) > 1 else (outer[0], True)
     docbook = [
-        element
-        for element in body.find_all("div")
-        if _DOCBOOK.intersection(classes(element)) and element.find(class_="titlepage") is not None
+        above
+        for page in _TITLE_PAGES(body)
+        for above in page.iterancestors("div")
+        if _DOCBOOK.intersection(above.get("class", "").split())
     ]
     if docbook:
-        outer = [element for element in docbook if not _inside_any(element, docbook)]
-        return max(outer, key=text_length), True
-    whole = _prose_length(body)
-    for selector in _NAMED:
-        found = [element for element in body.select(selector) if text_length(element)]
-        outer = [element for element in found if not _inside_any(element, found)]
-        if outer:
-            best = max(outer, key=_prose_length)
-            # Names such as "content" also stand on cards; content holds most of a page's prose.
-            if _prose_length(best) * 2 >= whole:
-                return best, True
+        return max(_outer(docbook), key=size_of), True
+    whole = prose_size(body)
+    for find in _NAMED:
+        if outer := _outer(_with_text(find(body))):
+            best = max(outer, key=prose_size)
+            # Names such as "content" also stand on cards; content holds most of a page's prose, or,
+            # on an index, of its text.
+            if prose_size(best) * 2 >= whole or size_of(best) * 2 >= size_of(body):
+                return _with_head(best), True
     return body, False
 
 
-def _only_article(container: Tag) -> Tag:
+def _with_head(content: Any) -> Any:
+    """The content, with the part before it where that holds its title.
+
+    AsciiDoc puts a manual page's title and its section NAME in a ``#header`` beside ``#content``,
+    and doxygen a ``title`` in a ``header`` beside ``contents``. A site's own header holds neither a
+    section nor an element of that name.
+    """
+    head = content.getprevious()
+    if head is None or next(content.iter("h1"), None) is not None:
+        return content
+    titled = any("title" in below.get("class", "").split() for below in head.iter("div"))
+    section = next(head.iter("h2", "h3"), None) is not None
+    if not titled and not (section and next(head.iter("h1"), None) is not None):
+        return content
+    head.tail, content.text = content.text, None
+    content.insert(0, head)
+    return content
+
+
+def _with_text(elements: list[Any]) -> list[Any]:
+    return [el for el in elements if any(not text.isspace() for text in el.itertext())]
+
+
+def _outer(elements: Collection[Any]) -> list[Any]:
+    """Those that stand in none of the others, in document order."""
+    held = dict.fromkeys(elements)
+    return [
+        element for element in held if not any(above in held for above in element.iterancestors())
+    ]
+
+
+def _only_article(container: Any) -> Any:
     """The one article in ``main``, where it holds most of it; else the container."""
-    articles = container.find_all("article")
-    outer = [element for element in articles if not _inside_any(element, articles)]
-    if len(outer) == 1 and _prose_length(outer[0]) * 2 >= _prose_length(container):
+    outer = _outer(_ARTICLES(container))
+    if len(outer) == 1 and prose_size(outer[0]) * 2 >= prose_size(container):
         return outer[0]
     return container
 
 
-def _inside_any(element: Tag, others: Collection[Tag]) -> bool:
-    held = {id(other) for other in others}
-    return any(id(parent) in held for parent in element.parents)
-
-
-def _common(elements: list[Tag]) -> Tag:
+def _common(elements: list[Any]) -> Any:
     """The nearest element that holds them all."""
     first, *rest = elements
-    for parent in first.parents:
-        if all(any(above is parent for above in other.parents) for other in rest):
-            return parent
-    return first
+    above = [set(other.iterancestors()) for other in rest]
+    return next(parent for parent in first.iterancestors() if all(parent in a for a in above))
 
 
-def _prose_length(element: Tag) -> int:
-    """Characters of text that are not in links."""
-    return round(text_length(element) * (1 - link_share(element)))
+def _promote_title(container: Node) -> None:
+    """Make a heading of a ``div`` named title, where no text and no ``h1`` stands before it."""
+    before = 0
+    for node in container.walk():
+        if node.name == "h1" or before:
+            return
+        if node.name in {"div", "p"} and "title" in node.classes and 0 < node.size < 200:
+            if node.headings == 0 and not any(below.name in BLOCKS for below in node.walk()):
+                node.name = "h1"
+                for above in [node, *node.ancestors()]:
+                    above.headings += 1
+            return
+        before += sum(len(text.strip()) for text in node.children if isinstance(text, str)) * (
+            node.name != "a"
+        )
 
 
 # Boilerplate ------------------------------------------------------------------------------------
 
 
-def _prune(container: Tag, *, named: bool) -> None:
+def _prune(container: Node, *, named: bool, heading_outside: bool) -> None:
     """Take out of the container what is not its content. The container itself stays."""
-    for comment in container.find_all(string=lambda text: isinstance(text, Comment)):
-        comment.extract()
-    _drop(container, lambda element: element.name in _INVISIBLE)
-    whole = max(1, text_length(container))
-    _drop(
-        container,
-        lambda element: _is_permalink(element) or _is_chrome(element, whole, named=named),
-    )
+    whole = max(1, container.size)
+
+    def unwanted(node: Node) -> bool:
+        return _is_permalink(node) or _is_chrome(
+            node, whole, named=named, heading_outside=heading_outside
+        )
+
+    _drop(container, unwanted)
     _prune_phrases(container)
 
 
-def _drop(container: Tag, unwanted: Callable[[Tag], bool]) -> None:
-    """Take out the elements below the container that are unwanted, outer ones first.
+def _drop(container: Node, unwanted: Callable[[Node], bool]) -> None:
+    """Take out the nodes below the container that are unwanted, outer ones first.
 
-    The walk ends at a depth that no real page has, since the questions cost as much as there is
-    below an element.
+    The walk ends at a depth that no real page has.
     """
     waiting = [(container, 0)]
     while waiting:
-        element, depth = waiting.pop()
-        for child in list(element.children):
-            if not isinstance(child, Tag):
-                continue
+        node, depth = waiting.pop()
+        for child in node.elements():
             if unwanted(child):
-                child.extract()
+                child.remove()
             elif depth < _MAX_DEPTH:
                 waiting.append((child, depth + 1))
 
 
-def _is_permalink(element: Tag) -> bool:
-    if element.name not in {"a", "span"}:
+def _is_permalink(node: Node) -> bool:
+    if node.name not in {"a", "span"}:
         return False
-    text = one_line(element.get_text()).lower()
-    if element.name == "a" and attribute(element, "href").startswith("#"):
-        heading = element.find_parent([*HEADINGS, "dt", "figcaption", "caption"])
+    names = node.classes
+    if node.name == "a" and node.get("href").startswith("#"):
+        text = one_line(node.text()).lower()
+        heading = node.above(*HEADINGS, "dt", "figcaption", "caption")
         symbol = text in _PERMALINK_TEXT and (heading is not None or text == "¶")
-        if symbol and not (attribute(element, "id") or attribute(element, "name")):
+        if symbol and not (node.get("id") or node.get("name")):
             return True
-        if _PERMALINK.intersection(classes(element)):
+        if _PERMALINK.intersection(names):
             # Some sites put the heading's own words into the link.
-            return heading is None or one_line(heading.get_text()).lower() != text
-    return bool({"visually-hidden", "sr-only"}.intersection(classes(element)))
+            return heading is None or one_line(heading.text()).lower() != text
+    return bool(_UNSEEN.intersection(names))
 
 
-def _is_chrome(element: Tag, whole: int, *, named: bool) -> bool:
-    name = element.name
+def _is_chrome(node: Node, whole: int, *, named: bool, heading_outside: bool) -> bool:
+    name = node.name
     if name == "button":
-        return (
-            attribute(element, "role") != "tab"
-            and element.find_parent([*HEADINGS, "summary", "dt"]) is None
-        )
+        return node.get("role") != "tab" and node.above(*HEADINGS, "summary", "dt") is None
     if name == "input":
-        return attribute(element, "type") != "checkbox"
+        return node.get("type") != "checkbox"
     if name == "a":
-        rel = attribute(element, "rel").lower().split()
-        return bool({"prev", "next", "edit"}.intersection(rel)) or _is_edit_link(element)
-    if name in {"td", "span", "pre", "div"} and {"linenos", "lineno", "gutter"}.intersection(
-        classes(element)
-    ):
+        rel = node.get("rel").lower().split()
+        return bool({"prev", "next", "edit"}.intersection(rel)) or _is_edit_link(node)
+    if name in {"td", "span", "pre", "div"} and _LINE_NUMBERS.intersection(node.classes):
         return True
     if name == "span":  # the language in the corner of a code block; the version on every page
-        return classes(element) == ["lang"] or "theme-doc-version-badge" in classes(element)
+        return node.classes == ["lang"] or "theme-doc-version-badge" in node.classes
     if name not in _CHROME_BLOCKS:
         return False
-    if name == "nav" or attribute(element, "role") in _ROLES:
-        return not _is_prose(element, whole)
+    if name == "nav" or node.get("role") in _ROLES:
+        return not _is_prose(node, whole)
     if name in {"header", "footer"}:
-        holds_heading = element.find(list(HEADINGS)) is not None
-        if name == "footer" or not holds_heading:
-            return not _is_prose(element, whole)
-        return not named and _heading_outside(element)
+        if name == "footer" or not node.headings:
+            return not _is_prose(node, whole)
+        return not named and heading_outside
     if name == "form":
-        return element.find(list(HEADINGS)) is None and text_length(element) * 5 < whole
-    words = class_words(element)
-    if any(_STRONG.match(word) for word in words):
-        return not _is_prose(element, whole) or _is_listing(element)
-    if any(_SOFT.match(word) for word in words):
-        return _is_links(element) or (not named and not _is_prose(element, whole))
-    if attribute(element, "id").lower() in _CHROME_IDS:
-        no_heading = element.find(list(HEADINGS)) is None
-        return (no_heading or _is_links(element)) and not _is_prose(element, whole)
+        return not node.headings and node.size * 5 < whole
+    strong, soft = _named_chrome(node.get("class"))
+    if strong:
+        return not _is_prose(node, whole) or _is_listing(node)
+    if soft:
+        if node.size * 10 > whole * 9 or (node.headings and node.below("h1") is not None):
+            return False  # what holds the title or nearly everything is not beside the content
+        return _is_links(node) or (not named and not _is_prose(node, whole))
+    if node.get("id").lower() in _CHROME_IDS:
+        return (not node.headings or _is_links(node)) and not _is_prose(node, whole)
     return False
 
 
-def _is_prose(element: Tag, whole: int) -> bool:
+@lru_cache(maxsize=4096)
+def _named_chrome(classes: str) -> tuple[bool, bool]:
+    """Whether one of the class names is strongly, or softly, that of something beside content."""
+    words = class_words(classes)
+    return any(map(_STRONG.match, words)), any(map(_SOFT.match, words))
+
+
+def _is_prose(node: Node, whole: int) -> bool:
     """Whether the block holds so much running text of the page that its name cannot be right."""
-    return text_length(element) * 10 > whole * 4 and link_share(element) < 0.5
+    return node.size * 10 > whole * 4 and node.link_share < 0.5
 
 
-def _is_links(element: Tag) -> bool:
-    return link_share(element) >= 0.5
+def _is_links(node: Node) -> bool:
+    return node.link_share >= 0.5
 
 
-def _is_listing(element: Tag) -> bool:
+def _is_listing(node: Node) -> bool:
     """Whether each entry of the block leads somewhere, as in a table of contents."""
-    entries = element.find_all(["li", "dt"])
-    return len(entries) > 1 and all(entry.find("a", href=True) is not None for entry in entries)
-
-
-def _heading_outside(header: Tag) -> bool:
-    body = header.find_parent("body")
-    if body is None:
-        return False
-    return any(
-        heading.find_parent("header") is None for heading in body.find_all(list(HEADINGS), limit=50)
+    entries = [entry for entry in node.walk() if entry.name in {"li", "dt"}]
+    return len(entries) > 1 and all(
+        any(below.name == "a" and "href" in below.attributes for below in entry.walk())
+        for entry in entries
     )
 
 
-def _is_edit_link(link: Tag) -> bool:
-    text = one_line(link.get_text())
-    if not _EDIT.match(text):
+def _heading_outside(body: Any) -> bool:
+    """Whether one of the page's first headings stands in no ``header``."""
+    headings = itertools.islice(body.iter(*HEADINGS), 50)
+    return any(next(heading.iterancestors("header"), None) is None for heading in headings)
+
+
+def _is_edit_link(link: Node) -> bool:
+    if not _EDIT_TARGET.search(link.get("href")) or not _EDIT.match(one_line(link.text())):
         return False
-    if not _EDIT_TARGET.search(attribute(link, "href")):
-        return False
-    parent = link.find_parent(list(BLOCKS))
+    parent = link.above(*BLOCKS)
     # In a sentence the same words are content.
-    return parent is None or text_length(parent) <= text_length(link) + 12 or _is_links(parent)
+    return parent is None or parent.size <= link.size + 12 or _is_links(parent)
 
 
-def _prune_phrases(container: Tag) -> None:
+def _prune_phrases(container: Node) -> None:
     """Take out widgets that are known only by what they say."""
-    for string in container.find_all(string=True):
-        text = one_line(str(string))
-        if not 4 <= len(text) <= 160 or type(string) is not NavigableString:
+    said = [
+        (holder, one_line(text))
+        for holder in [container, *container.walk()]
+        for text in holder.children
+        if isinstance(text, str) and text.lstrip()[:4].lower().startswith(_PHRASES)
+    ]
+    for holder, text in said:
+        if not 4 <= len(text) <= 160:
             continue
         helpful = bool(_HELPFUL.match(text))
         if not helpful and not _UPDATED.match(text):
             continue
-        block = string.find_parent(list(BLOCKS))
-        if block is None or block is container or block.name in {"pre", "td", "li", "dd", "dt"}:
+        block = holder if holder.name in BLOCKS else holder.above(*BLOCKS)
+        if block is None or block is container or block.name in {"td", "li", "dd", "dt"}:
             continue
-        if string.find_parent("pre") is not None or text_length(block) > 120:
+        if block.size > 120:
             continue
         if not helpful:
-            block.extract()
+            block.remove()
             continue
         # The question's box: the largest one around it that says little else.
         while (
             (parent := block.parent) is not None
             and parent is not container
-            and text_length(parent) <= 140
-            and not any(other is not block for other in parent.find_all(list(HEADINGS)))
+            and parent.size <= 140
+            and parent.headings <= (block.name in HEADINGS)  # none but the question itself
         ):
             block = parent
-        block.extract()
+        block.remove()
 
 
 # Sections ---------------------------------------------------------------------------------------
 
 
-def _outer_title(soup: BeautifulSoup) -> tuple[str, bool]:
+def _outer_title(root: Any) -> tuple[str, bool]:
     """The page's title as its only ``h1`` or its ``<title>`` has it, and whether it is the ``h1``.
 
     For a container that holds no title of its own.
     """
-    tops = soup.find_all("h1")
-    if len(tops) == 1 and (text := one_line(tops[0].get_text())):
-        return text.rstrip("¶").strip(), True
-    return (one_line(soup.title.get_text()) if soup.title else ""), False
+    found = next(root.iter("title"), None)
+    title = "" if found is None else one_line("".join(found.itertext()))
+    tops = list(root.iter("h1"))
+    if len(tops) == 1 and (text := one_line("".join(tops[0].itertext())).rstrip("¶").strip()):
+        if title == text or not title.endswith(text):
+            return text, True
+        # "Install - The Manual" above "The Manual": that heading names the site.
+        return title.removesuffix(text).rstrip(" -–—|·:»<") or text, False
+    return title, False
 
 
 def _with_title(
@@ -415,7 +517,12 @@ def _with_title(
     headings = [block for block in blocks if isinstance(block, Heading)]
     first = headings[0] if headings else None
     alone = first is not None and all(other.level > first.level for other in headings[1:])
-    begins = alone and blocks[0] is first and not outer_is_heading
+    begins = (
+        first is not None
+        and blocks[0] is first
+        and not outer_is_heading
+        and (alone or _bare(first.text) in outer_title)
+    )
     if first is None or not (first.level == 1 or begins or first.text == outer_title):
         lead: list[Block] = [Heading(1, outer_title, "")] if outer_title else []
         return outer_title, lead + blocks
@@ -430,11 +537,16 @@ def _with_title(
     return first.text, [Heading(1, first.text, ""), *moved]
 
 
+def _bare(heading: str) -> str:
+    """The heading without its number."""
+    return re.sub(r"^(?:[A-Z]\.)?[\d.]+\s+", "", heading)
+
+
 def _sections(title: str, blocks: list[Block]) -> Iterator[Section]:
     path: list[tuple[int, str]] = [(1, title)] if title else []
     anchor = ""
     body: list[str] = []
-    used: set[str] = {""}
+    used = {"": 1}
 
     def section() -> Section | None:
         markdown = "\n\n".join(body)
@@ -459,13 +571,15 @@ def _sections(title: str, blocks: list[Block]) -> Iterator[Section]:
         yield done
 
 
-def _unused(anchor: str, used: set[str]) -> str:
+def _unused(anchor: str, used: dict[str, int]) -> str:
+    """The anchor, or the first of anchor-2, anchor-3 and so on that is free."""
     name = anchor
-    number = 2
+    number = used.get(anchor, 1)
     while name in used:
-        name = f"{anchor}-{number}"
         number += 1
-    used.add(name)
+        name = f"{anchor}-{number}"
+    used[anchor] = number
+    used.setdefault(name, 1)
     return name
 
 

@@ -9,26 +9,19 @@ lists and tables with blocks in their cells, layout tables, tabs, and anything n
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
-from bs4 import BeautifulSoup, CData, Tag
-from bs4.element import NavigableString, PageElement
+from lxml import etree
 
-from supportbot_dagster.crawl.dom import (
-    BLOCKS,
-    HEADINGS,
-    attribute,
-    class_words,
-    classes,
-    one_line,
-    text_length,
-)
+from supportbot_dagster.crawl.dom import BLOCKS, HEADINGS, Node, class_words, one_line
 
 _MAX_DEPTH = 80  # levels of meaning, bare wrappers not counted; below it only the text is kept
-_TEXT = (NavigableString, CData)  # exactly these: comments and the like are subclasses
 _BREAK = "\x01"  # a <br> until white space is collapsed
 
 _KINDS = frozenset(
@@ -48,7 +41,22 @@ _NO_LANGUAGE = frozenset(
     "default none text plain plaintext plain-text txt notranslate highlighter-rouge "
     "undefined".split()
 )
-_GUTTERS = frozenset({"linenos", "lineno", "linenodiv", "gutter", "line-numbers-rows"})
+_GUTTERS = frozenset(
+    "linenos lineno linenodiv gutter line-numbers-rows sr-only visually-hidden boring".split()
+)
+_NOT_ONLY_SPANS = etree.XPath(
+    "boolean(.//*[self::br or self::div or self::li or self::p or self::tr or self::button or "
+    "@class[contains(., 'line') or contains(., 'gutter') or contains(., 'boring') "
+    "or contains(., 'sr-only') or contains(., 'visually')]])"
+)
+_LOOKS_LIKE_MARKUP = re.compile(r"(#{1,6}\s|>|```|~~~|(-\s*){3,}$|(=\s*){3,}$)")
+_ITEM = re.compile(r"(- |\d+\. )")
+_INTEGER = re.compile(r"-?\d{1,6}")
+_SPACE = re.compile(r"\s+")
+_EMPHASIS = dict.fromkeys(("strong", "b"), "**")
+_EMPHASIS |= dict.fromkeys(("em", "i", "cite", "dfn", "var"), "*")
+_EMPHASIS |= dict.fromkeys(("del", "s", "strike"), "~~")
+_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\([^)\s]*\)")
 _STRUCTURE = re.compile(r"^(- |\d+\. |```|\||> |: )")
 
 
@@ -73,17 +81,10 @@ class Renderer:
             addresses change with the place where the site is served, and say nothing to a reader.
     """
 
-    def __init__(self, container: Tag, internal: Collection[str]) -> None:
+    def __init__(self, container: Node, internal: Collection[str]) -> None:
         self._container = container
         self._internal = frozenset(internal)
-        self._wraps_blocks: set[int] = set()
-        for element in container.find_all(True):
-            if element.name not in BLOCKS:
-                continue
-            for parent in element.parents:
-                if id(parent) in self._wraps_blocks or parent is container:
-                    break
-                self._wraps_blocks.add(id(parent))
+        container.mark_blocks()
 
     def blocks(self) -> list[Block]:
         """The container's content in reading order; headings that split sections are marked."""
@@ -91,13 +92,14 @@ class Renderer:
 
     # Blocks ---------------------------------------------------------------------------------
 
-    def _flow(self, element: Tag, *, top: bool, depth: int) -> list[Block]:
+    def _flow(self, element: Node, *, top: bool, depth: int) -> list[Block]:
         element = self._innermost(element)
         if depth > _MAX_DEPTH:
-            text = one_line(element.get_text(" "))
+            text = one_line(element.text(" "))
             return [text] if text else []
         out: list[Block] = []
-        run: list[PageElement] = []
+        run: list[Node | str] = []
+        before: Node | None = None
 
         def flush() -> None:
             text = self._paragraph(run)
@@ -105,21 +107,30 @@ class Renderer:
                 out.append(text)
             run.clear()
 
-        for child in list(element.children):
-            if isinstance(child, Tag) and self._is_block(child):
+        for child in element.children:
+            if isinstance(child, Node) and self._is_block(child):
                 flush()
-                out.extend(self._block(child, top=top, depth=depth + 1))
+                if top and child.name in HEADINGS:
+                    out.extend(self._heading(child, before))
+                else:
+                    out.extend(self._block(child, top=top, depth=depth + 1))
             else:
                 run.append(child)
+            if isinstance(child, Node):
+                before = child
         flush()
         return out
 
-    def _innermost(self, element: Tag) -> Tag:
+    def _heading(self, element: Node, before: Node | None) -> list[Block]:
+        text = self._inline_text(element, plain=True)
+        return [Heading(int(element.name[1]), text, self._anchor(element, before))] if text else []
+
+    def _innermost(self, element: Node) -> Node:
         """Walk down bare wrappers, so that their number does not count as depth."""
         while True:
-            inner: Tag | None = None
+            inner: Node | None = None
             for child in element.children:
-                if isinstance(child, Tag):
+                if isinstance(child, Node):
                     if inner is not None:
                         return element
                     inner = child
@@ -129,27 +140,24 @@ class Renderer:
                 return element
             element = inner
 
-    def _is_wrapper(self, element: Tag) -> bool:
+    def _is_wrapper(self, element: Node) -> bool:
         bare = element.name in {"div", "section", "center", "span", "font"}
         return (
             bare
             and self._is_block(element)
             and not _is_admonition(element)
+            and not _is_lines(element)
             and _tabs(element) is None
         )
 
-    def _is_block(self, element: Tag) -> bool:
-        return element.name in BLOCKS or id(element) in self._wraps_blocks
+    def _is_block(self, element: Node) -> bool:
+        return element.name in BLOCKS or element.holds_block
 
-    def _block(self, element: Tag, *, top: bool, depth: int) -> list[Block]:
+    def _block(self, element: Node, *, top: bool, depth: int) -> list[Block]:
         name = element.name
         if name in HEADINGS:
             text = self._inline_text(element, plain=True)
-            if not text:
-                return []
-            if top:
-                return [Heading(int(name[1]), text, self._anchor(element))]
-            return [f"**{text}**"]
+            return [f"**{text}**"] if text else []
         if name == "pre":
             return self._fence(element)
         if _is_admonition(element):
@@ -165,6 +173,9 @@ class Renderer:
         if name in {"summary", "legend"}:
             text = self._inline_text(element, plain=True)
             return [f"**{text}**"] if text else []
+        if _is_lines(element):
+            lines = "\n".join(line.text().rstrip("\n") for line in element.elements())
+            return _fenced(lines, "")
         if (pairs := _tabs(element)) is not None:
             out: list[Block] = []
             for label, panel in pairs:
@@ -173,31 +184,25 @@ class Renderer:
             return out
         return self._flow(element, top=top, depth=depth)
 
-    def _paragraph(self, run: list[PageElement]) -> str:
-        text = _tidy("".join(self._inline(node, plain=False, depth=0) for node in run))
+    def _paragraph(self, run: list[Node | str]) -> str:
+        text = _tidy(self._inlines(run, plain=False, depth=0))
         if not text:
             return ""
-        if all(isinstance(node, Tag) and node.name == "img" for node in run if _visible(node)):
+        if all(_is_picture(node) for node in run if _visible(node)):
             return ""  # a picture by itself: its alternative text repeats the caption
-        if re.match(r"(#{1,6}\s|>|```|~~~|(-\s*){3,}$|(=\s*){3,}$)", text):
+        if _LOOKS_LIKE_MARKUP.match(text):
             return "\\" + text
         return text
 
-    def _fence(self, element: Tag) -> list[Block]:
-        code = "".join(_code_pieces(element)).replace("\xa0", " ").replace("\r\n", "\n")
-        code = code.lstrip("\n").rstrip()
-        if not code.strip():
-            return []
-        longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
-        fence = "`" * (longest + 1)
-        return [f"{fence}{_language(element)}\n{code}\n{fence}"]
+    def _fence(self, element: Node) -> list[Block]:
+        return _fenced(_code(element.source), _language(element))
 
-    def _list(self, element: Tag, *, depth: int) -> list[Block]:
+    def _list(self, element: Node, *, depth: int) -> list[Block]:
         ordered = element.name == "ol"
-        number = _integer(attribute(element, "start"), 1)
+        number = _integer(element.get("start"), 1)
         items: list[str] = []
-        for child in list(element.children):
-            if not isinstance(child, Tag):
+        for child in element.children:
+            if not isinstance(child, Node):
                 blocks: list[Block] = [self._paragraph([child])]
             elif child.name in {"ul", "ol"}:  # a list straight in a list belongs to the item above
                 blocks = self._list(child, depth=depth + 1)
@@ -205,7 +210,7 @@ class Renderer:
                     items[-1] += "\n" + _indent(_join(blocks), 3 if ordered else 2)
                     continue
             elif child.name == "li":
-                number = _integer(attribute(child, "value"), number)
+                number = _integer(child.get("value"), number)
                 blocks = self._flow(child, top=False, depth=depth + 1)
             else:
                 blocks = self._block(child, top=False, depth=depth + 1)
@@ -215,13 +220,13 @@ class Renderer:
             marker = f"{number}. " if ordered else "- "
             body = strings[0]
             for text in strings[1:]:
-                tight = re.match(r"(- |\d+\. )", text) and "\n\n" not in text
+                tight = _ITEM.match(text) and "\n\n" not in text
                 body += ("\n" if tight else "\n\n") + text
             items.append(marker + _indent(body, len(marker)).lstrip(" "))
             number += 1
         return ["\n".join(items)] if items else []
 
-    def _definitions(self, element: Tag, *, depth: int) -> list[Block]:
+    def _definitions(self, element: Node, *, depth: int) -> list[Block]:
         out: list[Block] = []
         terms: list[str] = []
         described = False
@@ -243,12 +248,9 @@ class Renderer:
             out.append("\n".join(terms))
         return out
 
-    def _table(self, element: Tag, *, top: bool, depth: int) -> list[Block]:
-        rows = [row for row in element.find_all("tr") if row.find_parent("table") is element]
-        cells = [
-            [cell for cell in row.find_all(["td", "th"]) if cell.find_parent("tr") is row]
-            for row in rows
-        ]
+    def _table(self, element: Node, *, top: bool, depth: int) -> list[Block]:
+        rows = _own(element, "table", {"tr"})
+        cells = [_own(row, "tr", {"td", "th"}) for row in rows]
         if _is_layout(element, cells):
             out: list[Block] = []
             for row_cells in cells:
@@ -257,22 +259,22 @@ class Renderer:
             return out
         grid = self._grid(cells, depth=depth)
         out = []
-        caption = element.find("caption")
-        if isinstance(caption, Tag) and (text := self._inline_text(caption, plain=False)):
+        caption = element.below("caption")
+        if caption is not None and (text := self._inline_text(caption, plain=False)):
             out.append(text)
         if not any(any(line) for line in grid):
             return out
         width = max(len(line) for line in grid)
         lines = [line + [""] * (width - len(line)) for line in grid]
         first_is_head = bool(cells[0]) and (
-            rows[0].find_parent("thead") is not None or all(cell.name == "th" for cell in cells[0])
+            rows[0].above("thead") is not None or all(cell.name == "th" for cell in cells[0])
         )
         head = lines.pop(0) if first_is_head else [""] * width
         written = [head, ["---"] * width, *(line for line in lines if any(line))]
         out.append("\n".join("| " + " | ".join(line) + " |" for line in written))
         return out
 
-    def _grid(self, cells: list[list[Tag]], *, depth: int) -> list[list[str]]:
+    def _grid(self, cells: list[list[Node]], *, depth: int) -> list[list[str]]:
         """Cell texts; a cell over several rows is repeated, so that each row reads alone."""
         grid: list[list[str]] = []
         hanging: dict[int, tuple[int, str]] = {}
@@ -291,8 +293,8 @@ class Renderer:
             for cell in row_cells:
                 hang(line)
                 text = self._cell(cell, depth=depth)
-                down = min(_integer(attribute(cell, "rowspan"), 1), len(cells))
-                across = min(max(_integer(attribute(cell, "colspan"), 1), 1), 50)
+                down = min(_integer(cell.get("rowspan"), 1), len(cells), 100)
+                across = min(max(_integer(cell.get("colspan"), 1), 1), 50)
                 for offset in range(across):
                     shown = text if offset == 0 else ""
                     if down > 1:
@@ -302,7 +304,7 @@ class Renderer:
             grid.append(line)
         return [line for line in grid if line]
 
-    def _cell(self, cell: Tag, *, depth: int) -> str:
+    def _cell(self, cell: Node, *, depth: int) -> str:
         parts: list[str] = []
         for block in _strings(self._flow(cell, top=False, depth=depth + 1)):
             if block.startswith("```"):
@@ -311,7 +313,7 @@ class Renderer:
                 parts += [line.strip() for line in block.split("\n") if line.strip()]
         return "<br>".join(parts).replace("|", "\\|")
 
-    def _admonition(self, element: Tag, *, depth: int) -> list[Block]:
+    def _admonition(self, element: Node, *, depth: int) -> list[Block]:
         title = _take_admonition_title(element)
         blocks = [text for text in _strings(self._flow(element, top=False, depth=depth)) if text]
         if not blocks:
@@ -331,32 +333,61 @@ class Renderer:
 
     # Inline ---------------------------------------------------------------------------------
 
-    def _inline_text(self, element: Tag, *, plain: bool) -> str:
-        text = "".join(self._inline(node, plain=plain, depth=0) for node in element.children)
-        return _tidy(text).replace("\n", " ")
+    def _inline_text(self, element: Node, *, plain: bool) -> str:
+        return _tidy(self._run(element, plain=plain, depth=0)).replace("\n", " ")
 
-    def _inline(self, node: PageElement, *, plain: bool, depth: int) -> str:
-        if not isinstance(node, Tag):
-            return re.sub(r"\s+", " ", str(node)) if type(node) in _TEXT else ""
+    def _run(self, element: Node, *, plain: bool, depth: int) -> str:
+        return self._inlines(element.children, plain=plain, depth=depth)
+
+    def _inlines(self, nodes: list[Node | str], *, plain: bool, depth: int) -> str:
+        pieces: list[str] = []
+        before: Node | str = ""
+        for place, node in enumerate(nodes):
+            if isinstance(node, str):
+                pieces.append(_SPACE.sub(" ", node))
+            else:
+                glued = isinstance(before, Node) and (before.name == "code" or _is_key(before))
+                marked = not plain and not self._within_word(nodes, place)
+                pieces.append(
+                    self._inline(node, glued=glued, marked=marked, plain=plain, depth=depth)
+                )
+            before = node
+        return "".join(pieces)
+
+    @staticmethod
+    def _within_word(nodes: list[Node | str], place: int) -> bool:
+        """Whether a node begins or ends within a word, where marks are not read as marks."""
+        own_node = nodes[place]
+        if isinstance(own_node, str) or own_node.name not in _EMPHASIS:
+            return False
+
+        def ends(place: int) -> str:
+            if not 0 <= place < len(nodes):
+                return "  "
+            node = nodes[place]
+            text = node if isinstance(node, str) else node.text()
+            return text[:1] + text[-1:] if text else "  "
+
+        before, own, after = ends(place - 1), ends(place), ends(place + 1)
+        return (before[1] + own[0]).isalnum() or (own[1] + after[0]).isalnum()
+
+    def _inline(self, node: Node, *, glued: bool, marked: bool, plain: bool, depth: int) -> str:
         name = node.name
         if name == "br":
             return _BREAK
         if name == "img":
-            return one_line(attribute(node, "alt"))
+            return one_line(node.get("alt"))
         if name == "input":
-            if attribute(node, "type") != "checkbox":
+            if node.get("type") != "checkbox":
                 return ""
-            return "[x] " if node.has_attr("checked") else "[ ] "
-        if depth > _MAX_DEPTH:
-            return one_line(node.get_text(" "))
+            return "[x] " if "checked" in node.attributes else "[ ] "
+        if depth > _MAX_DEPTH or node.source is not None:
+            return one_line(node.text(" "))
         if name in {"code", "tt", "samp"} or _is_key(node):
-            before = node.previous_sibling
-            glued = isinstance(before, Tag) and (before.name == "code" or _is_key(before))
             # Two code spans that touch would be read as one.
-            return (" " if glued else "") + _code_span(node.get_text(), plain=plain)
-        inside = "".join(
-            self._inline(child, plain=plain, depth=depth + 1) for child in node.children
-        )
+            return (" " if glued else "") + _code_span(node.text(), plain=plain)
+        # An index stands close to its word, where marks are not read as marks.
+        inside = self._run(node, plain=plain or name in {"sub", "sup"}, depth=depth + 1)
         if name in BLOCKS:  # a block where only a line is wanted, as in a heading
             return f" {inside} "
         if name == "q":
@@ -365,18 +396,14 @@ class Renderer:
             return self._link(node, inside, plain=plain)
         if plain:
             return inside
-        if name in {"strong", "b"}:
-            return _marked(inside, "**")
-        if name in {"em", "i", "cite", "dfn", "var"}:
-            return _marked(inside, "*")
-        if name in {"del", "s", "strike"}:
-            return _marked(inside, "~~")
+        if mark := _EMPHASIS.get(name):
+            return _marked(inside, mark) if marked else inside
         if name == "sup" and re.fullmatch(r"[-\u2212+]?\d+", inside.strip()):
             return f"^{inside.strip()}"  # powers of ten, square metres
         return inside
 
-    def _link(self, element: Tag, inside: str, *, plain: bool) -> str:
-        href = attribute(element, "href").strip()
+    def _link(self, element: Node, inside: str, *, plain: bool) -> str:
+        href = element.get("href").strip()
         text = inside.strip()
         if plain or not text:
             return inside
@@ -394,20 +421,19 @@ class Renderer:
 
     # Anchors --------------------------------------------------------------------------------
 
-    def _anchor(self, heading: Tag) -> str:
-        if own := attribute(heading, "id").strip():
+    def _anchor(self, heading: Node, before: Node | None) -> str:
+        if own := heading.get("id").strip():
             return own
-        for inner in heading.find_all(True):
+        for inner in heading.walk():
             if found := _own_anchor(inner):
                 return found
-        for parent in heading.parents:
-            if parent is self._container or parent.find(list(HEADINGS)) is not heading:
+        for parent in heading.ancestors():
+            if parent is self._container or parent.below(*HEADINGS) is not heading:
                 break
-            if found := attribute(parent, "id").strip():
+            if found := parent.get("id").strip():
                 return found
-        before = heading.find_previous_sibling(True)
-        if isinstance(before, Tag) and not text_length(before):
-            for candidate in [before, *before.find_all(True)]:
+        if before is not None and not before.size:
+            for candidate in [before, *before.walk()]:
                 if found := _own_anchor(candidate):
                     return found
         return ""
@@ -439,23 +465,34 @@ def plain_text(markdown: str) -> str:
         bare = re.sub(r"^\\(?=[#>`~=-])|^#{1,6}\s+", "", bare)
         if bare.startswith("|"):
             bare = re.sub(r"(?<!\\)\||<br>", " ", bare).replace("\\|", "|")
-        bare = re.sub(r"\[([^\]]*)\]\([^)\s]*\)", r"\1", bare)
+        bare = _LINK.sub(r"\1", bare)
         bare = re.sub(r"(\*\*|~~|`+)(?=\S)(.+?)(?<=\S)\1", r"\2", bare)
         bare = re.sub(r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])", r"\1", bare)
         out.append(bare)
     return one_line(" ".join(out))
 
 
-def _visible(node: PageElement) -> bool:
-    """Whether a node can show anything: a tag, or text that is not white space or a comment."""
-    if isinstance(node, Tag):
-        return True
-    return type(node) in _TEXT and bool(str(node).strip())
+def _visible(node: Node | str) -> bool:
+    """Whether a node can show anything: an element, or text that is not white space."""
+    return isinstance(node, Node) or not node.isspace()
+
+
+def _is_picture(node: Node | str) -> bool:
+    """Whether a node is a picture, or a link and the like around nothing but pictures."""
+    if isinstance(node, str) or node.size:
+        return False
+    return node.name == "img" or (
+        node.below("img") is not None and node.below("input", "br") is None
+    )
+
+
+def _own(element: Node, name: str, wanted: set[str]) -> list[Node]:
+    """The wanted parts of an element that belong to none of the same name within it."""
+    return [part for part in element.walk() if part.name in wanted and part.above(name) is element]
 
 
 def _tidy(text: str) -> str:
-    text = re.sub("[\u200b\u200c\u2060\ufeff\u00ad\x00]", "", text)
-    lines = (re.sub(r"\s+", " ", line).strip() for line in text.split(_BREAK))
+    lines = (one_line(line) for line in text.split(_BREAK))
     return "\n".join(line for line in lines if line)
 
 
@@ -497,58 +534,78 @@ def _code_span(text: str, *, plain: bool) -> str:
     return f"{before}{ticks}{pad}{core}{pad}{ticks}{after}"
 
 
-def _is_key(element: Tag) -> bool:
+def _is_key(element: Node) -> bool:
     if element.name == "kbd":
-        return element.find("kbd") is None  # the outer of nested keys only groups them
-    return "keycap" in classes(element)
+        return element.below("kbd") is None  # the outer of nested keys only groups them
+    return "keycap" in element.classes
 
 
 def _integer(text: str, default: int) -> int:
-    return int(text) if re.fullmatch(r"-?\d{1,6}", text.strip()) else default
+    return int(text) if _INTEGER.fullmatch(text.strip()) else default
 
 
-def _own_anchor(element: Tag) -> str:
-    name = attribute(element, "name") if element.name == "a" else ""
-    return (attribute(element, "id") or name).strip()
+def _own_anchor(element: Node) -> str:
+    name = element.get("name") if element.name == "a" else ""
+    return (element.get("id") or name).strip()
 
 
-def _code_pieces(element: Tag) -> Iterator[str]:
+def _code(pre: Any) -> str:
     """The text of a ``pre`` as shown: line numbers left out, one line for each block in it."""
-    stack: list[PageElement | str] = [element]
-    ends_line = True
-    while stack:
-        node = stack.pop()
-        if isinstance(node, str) and not isinstance(node, NavigableString):
-            piece = "" if ends_line else node
-        elif isinstance(node, Tag):
-            if node.name == "br":
-                piece = "\n"
-            elif node.name in {"button", "script", "style"} or _GUTTERS.intersection(classes(node)):
-                continue
-            else:
-                if node.name in {"div", "li", "p", "tr"}:
-                    stack.append("\n")
-                stack.extend(reversed(list(node.children)))
-                continue
-        elif type(node) in _TEXT:
-            piece = str(node)
-        else:
-            continue
-        if piece:
-            ends_line = piece.endswith("\n")
-            yield piece
+    if not _NOT_ONLY_SPANS(pre):
+        return "".join(pre.itertext())
+    pieces: list[str] = []
+    block_ended = False
+
+    def say(text: str) -> None:
+        nonlocal block_ended
+        if block_ended and pieces and not (pieces[-1].endswith("\n") or text.startswith("\n")):
+            pieces.append("\n")
+        block_ended = False
+        pieces.append(text)
+
+    walk = etree.iterwalk(pre, events=("start", "end"))
+    for event, element in walk:
+        tag = element.tag
+        if event == "start":
+            names = element.get("class", "").split()
+            if element is not pre and (tag == "button" or _GUTTERS.intersection(names)):
+                walk.skip_subtree()
+            elif tag == "br":
+                say("\n")
+            elif element.text:
+                say(element.text)
+        elif element is not pre:
+            block_ended = block_ended or tag in {"div", "li", "p", "tr"}
+            if element.tail:
+                say(element.tail)
+    return "".join(pieces)
 
 
-def _language(element: Tag) -> str:
-    around = [element, *element.find_all("code", limit=1)]
-    for parent in element.parents:
+def _fenced(text: str, language: str) -> list[Block]:
+    code = text.replace("\xa0", " ").replace("\r\n", "\n").lstrip("\n").rstrip()
+    if not code.strip():
+        return []
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    fence = "`" * (longest + 1)
+    return [f"{fence}{language}\n{code}\n{fence}"]
+
+
+def _is_lines(element: Node) -> bool:
+    """Whether the element holds code as one ``div`` named line for each line."""
+    lines = element.elements()
+    return bool(lines) and all(line.name == "div" and "line" in line.classes for line in lines)
+
+
+def _language(pre: Node) -> str:
+    around: list[Any] = [pre, *itertools.islice(pre.source.iter("code"), 1)]
+    for parent in pre.ancestors():
         if len(around) > 8 or parent.name in {"body", "article", "main", "li", "section"}:
             break
         around.append(parent)
     for candidate in around:
-        if said := attribute(candidate, "data-language") or attribute(candidate, "data-lang"):
+        if said := candidate.get("data-language") or candidate.get("data-lang"):
             return "" if said in _NO_LANGUAGE else _info(said)
-        names = classes(candidate)
+        names = (candidate.get("class") or "").split()
         for name in names:
             found = _LANGUAGE.match(name.lower())
             if found and found.group(1) not in _NO_LANGUAGE:
@@ -562,95 +619,98 @@ def _info(language: str) -> str:
     return re.sub(r"[^\w+#.-]", "", language.lower())
 
 
-def _definition_parts(element: Tag) -> Iterator[Tag]:
+def _definition_parts(element: Node) -> Iterator[Node]:
     for child in element.children:
-        if not isinstance(child, Tag):
+        if not isinstance(child, Node):
             continue
         if child.name in {"dt", "dd"}:
             yield child
         else:  # HTML allows groups in <div>; anything else is taken the same way
             yield from (
-                part for part in child.find_all(["dt", "dd"]) if part.find_parent("dl") is element
+                part
+                for part in child.walk()
+                if part.name in {"dt", "dd"} and part.above("dl") is element
             )
 
 
-def _is_layout(table: Tag, cells: list[list[Tag]]) -> bool:
-    if attribute(table, "role") in {"presentation", "none"} or table.find("table") is not None:
+def _is_layout(table: Node, cells: list[list[Node]]) -> bool:
+    if table.get("role") in {"presentation", "none"} or table.below("table") is not None:
         return True
     if max((len(row) for row in cells), default=0) <= 1:
         return True
     flat = [cell for row in cells for cell in row]
-    if any(cell.find(list(HEADINGS)) is not None for cell in flat):
+    if any(cell.headings for cell in flat):
         return True
     headless = all(cell.name != "th" for cell in flat)
-    return headless and any(cell.find("pre") is not None for cell in flat)
+    return headless and any(cell.below("pre") is not None for cell in flat)
 
 
-def _tabs(element: Tag) -> list[tuple[str, Tag]] | None:
+def _tabs(element: Node) -> list[tuple[str, Node]] | None:
     """Label and panel of each tab, where the element is a set of tabs; else None."""
     if element.name != "div":
         return None
     bar = next(
         (
             child
-            for child in element.find_all(True, recursive=False)
-            if attribute(child, "role") == "tablist" or "tabbed-labels" in classes(child)
+            for child in element.elements()
+            if child.get("role") == "tablist" or "tabbed-labels" in child.classes
         ),
         None,
     )
     if bar is None:
         return None
-    labels = [one_line(tab.get_text()) for tab in bar.select('[role="tab"]')]
-    labels = labels or [one_line(tab.get_text()) for tab in bar.find_all("label")]
-    panels: list[Tag] = []
-    for panel in element.find_all("div"):
-        if attribute(panel, "role") != "tabpanel" and "tabbed-block" not in classes(panel):
+    labels = [one_line(tab.text()) for tab in bar.walk() if tab.get("role") == "tab"]
+    labels = labels or [one_line(tab.text()) for tab in bar.walk() if tab.name == "label"]
+    panels: list[Node] = []
+    for panel in element.walk():
+        if panel.name != "div":
             continue
-        if not any(held in panel.parents for held in panels):
+        if panel.get("role") != "tabpanel" and "tabbed-block" not in panel.classes:
+            continue
+        if not any(above in panels for above in panel.ancestors()):
             panels.append(panel)
     if not labels or len(labels) != len(panels):
         return None
     return list(zip(labels, panels, strict=True))
 
 
-def _is_admonition(element: Tag) -> bool:
-    if element.name not in {"div", "aside", "section", "details", "blockquote", "p"}:
-        return False
-    words = class_words(element)
-    if not words or not any(word in _KINDS or _ADMONITION.match(word) for word in words):
-        return False
-    if any(_ADMONITION_TITLE.match(w) or _ADMONITION_PART.search(w) for w in words):
-        return False
-    # Names like "info" also stand on wrappers of a whole page.
-    return len(element.find_all(list(HEADINGS), limit=2)) < 2
+def _is_admonition(element: Node) -> bool:
+    return (
+        element.name in {"div", "aside", "section", "details", "blockquote", "p"}
+        and _names_admonition(element.get("class"))
+        # Names like "info" also stand on wrappers of a whole page.
+        and element.headings < 2
+    )
 
 
-def _take_admonition_title(element: Tag) -> str:
+@lru_cache(maxsize=4096)
+def _names_admonition(classes: str) -> bool:
+    words = class_words(classes)
+    if not any(word in _KINDS or _ADMONITION.match(word) for word in words):
+        return False
+    return not any(_ADMONITION_TITLE.match(w) or _ADMONITION_PART.search(w) for w in words)
+
+
+def _take_admonition_title(element: Node) -> str:
     """Cut the title out of an admonition and return its text, "" if it has none."""
-    docbook = _DOCBOOK_KINDS.intersection(classes(element))
-    for candidate in element.find_all(True):
+    docbook = _DOCBOOK_KINDS.intersection(element.classes)
+    for candidate in element.walk():
         titled = (
             candidate.name == "summary"
-            or any(_ADMONITION_TITLE.match(word) for word in class_words(candidate))
-            or (candidate.name in HEADINGS and "title" in classes(candidate))
+            or any(_ADMONITION_TITLE.match(word) for word in class_words(candidate.get("class")))
+            or (candidate.name in HEADINGS and "title" in candidate.classes)
             or (docbook and candidate.name == "th")
         )
         if titled:
-            text = one_line(candidate.get_text(" "))
-            candidate.extract()
+            text = one_line(candidate.text(" "))
+            candidate.remove()
             return text[:1].upper() + text[1:]
     return ""
 
 
-def _kind(element: Tag) -> str:
-    for word in class_words(element):
+def _kind(element: Node) -> str:
+    for word in class_words(element.get("class")):
         for part in word.split("-"):
             if part in _KINDS:
                 return "See also" if part == "seealso" else part.capitalize()
     return ""
-
-
-def parse(html: str) -> BeautifulSoup:
-    """The tree of a page, however malformed; an XML declaration is dropped."""
-    cleaned = re.sub(r"^\s*<\?xml[^>]*\?>", "", html.replace("\x00", ""), count=1)
-    return BeautifulSoup(cleaned, "lxml")

@@ -49,6 +49,8 @@ class Page:
         content_hash: hex SHA-256 of ``text``. Address, ETag and dates do not enter it.
         etag: the server's ETag, for the next conditional request.
         last_modified: the server's Last-Modified, likewise.
+        repeated: keys of the blocks at its beginning and end that were left out because the site
+            repeats them; empty for a page that says which element holds its content.
     """
 
     url: str
@@ -58,6 +60,7 @@ class Page:
     content_hash: str
     etag: str | None = None
     last_modified: str | None = None
+    repeated: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -69,13 +72,21 @@ class Page:
         *,
         etag: str | None = None,
         last_modified: str | None = None,
+        repeated: tuple[str, ...] = (),
     ) -> Page:
         """A page with its hash computed."""
-        return cls(url, title, text, sections, sha256_text(text), etag, last_modified)
+        return cls(url, title, text, sections, sha256_text(text), etag, last_modified, repeated)
 
     def to_dict(self) -> dict[str, Any]:
-        """The page as one JSON object, keys in the order of the attributes."""
-        return asdict(self)
+        """The page as one JSON object, keys in the order of the attributes.
+
+        ``repeated`` is there only where it is not empty.
+        """
+        row = asdict(self)
+        row["repeated"] = list(self.repeated)
+        if not self.repeated:
+            del row["repeated"]
+        return row
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Page:
@@ -102,6 +113,7 @@ class Page:
                 content_hash=str(row["content_hash"]),
                 etag=row.get("etag"),
                 last_modified=row.get("last_modified"),
+                repeated=tuple(str(key) for key in row.get("repeated", ())),
             )
         except (KeyError, TypeError) as error:
             where = row.get("url", "a row without url") if isinstance(row, Mapping) else "a row"

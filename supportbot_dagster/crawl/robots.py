@@ -57,7 +57,11 @@ def parse_robots(text: str, agent: str) -> Robots:
             groups[-1][1].append((key, value))
             after_rule = True
     name = agent.lower()
-    own = [rules for names, rules in groups if any(n and n != "*" and n in name for n in names)]
+    own = [
+        rules
+        for names, rules in groups
+        if any(n != "*" and n and name.startswith(n.partition("/")[0]) for n in names)
+    ]
     common = [rules for names, rules in groups if "*" in names]
     for rules in own or common:
         for key, value in rules:

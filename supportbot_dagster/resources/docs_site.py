@@ -22,11 +22,15 @@ class DocsSite(dg.ConfigurableResource):  # type: ignore[type-arg]
         url: start URL, or ``sample``.
         public_url: replaces the start prefix in the data; None keeps it.
         max_pages: pages at most.
+        delay_seconds: pause between two requests.
+        contact: an address or a page that the User-Agent header names; None for none.
     """
 
     url: str
     public_url: str | None = None
     max_pages: int = 5000
+    delay_seconds: float = 0.0
+    contact: str | None = None
 
     def crawl(
         self, previous: Mapping[str, Page] | None = None, progress: Progress = silent
@@ -36,7 +40,11 @@ class DocsSite(dg.ConfigurableResource):  # type: ignore[type-arg]
             return crawl(
                 url,
                 public_base=self.public_url,
-                settings=CrawlSettings(max_pages=self.max_pages),
+                settings=CrawlSettings(
+                    max_pages=self.max_pages,
+                    delay_seconds=self.delay_seconds,
+                    contact=self.contact or "",
+                ),
                 progress=progress,
                 previous=previous,
             )
