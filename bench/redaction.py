@@ -1,0 +1,214 @@
+"""Redaction, measured against stock Presidio on labelled messages: ``python bench/redaction.py``.
+
+What lives here: the measures and the table. What does not: the messages
+(``bench/data/redaction``), of which ``held_out.jsonl`` is not looked at while rules are written.
+
+A message's text marks what must disappear as ``{{TYPE|surface}}``. A span counts as found when
+every letter and digit of its surface was replaced, whatever the placeholder's type; a ticket leaks
+when any of its spans was not found. Words outside all spans that were replaced are counted as lost,
+and a look-alike (a message without personal data, full of things that look like it) as altered when
+any character changed. Speeds are ratios from one run on the same texts, in one process each.
+"""
+
+import argparse
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DATA = Path(__file__).parent / "data" / "redaction"
+MARK = re.compile(r"\{\{([A-Z_]+)\|(.*?)\}\}", re.DOTALL)
+PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{1,30}>")
+WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One labelled message; spans are (start, end, type) in ``text``."""
+
+    id: str
+    kind: str
+    text: str
+    known_names: tuple[str, ...]
+    spans: tuple[tuple[int, int, str], ...]
+
+
+def load(path: Path) -> list[Message]:
+    """Messages of a file with their marks taken out of the text."""
+    messages = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        text, spans, last = "", [], 0
+        for match in MARK.finditer(row["text"]):
+            text += row["text"][last : match.start()]
+            spans.append((len(text), len(text) + len(match[2]), match[1]))
+            text += match[2]
+            last = match.end()
+        text += row["text"][last:]
+        messages.append(
+            Message(row["id"], row["kind"], text, tuple(row["known_names"]), tuple(spans))
+        )
+    return messages
+
+
+def removed_characters(text: str, redacted: str) -> set[int]:
+    """Positions of ``text`` that are no longer in ``redacted``, which differs by placeholders."""
+    kept = PLACEHOLDER.split(redacted)
+    pattern = "(.*?)".join(re.escape(part) for part in kept)
+    match = re.fullmatch(pattern, text, re.DOTALL)
+    if match is None:
+        raise ValueError("the redacted text is not the text with placeholders in it")
+    return {
+        place
+        for number in range(1, len(kept))
+        for place in range(match.start(number), match.end(number))
+    }
+
+
+@dataclass
+class Score:
+    """Counts over a file."""
+
+    spans: Counter[str]
+    found: Counter[str]
+    tickets: int = 0
+    clean: int = 0
+    words: int = 0
+    lost: int = 0
+    look_alikes: int = 0
+    altered: int = 0
+    seconds: float = 0.0
+    rows: int = 0
+
+    def figures(self) -> dict[str, float]:
+        """The figures of the table, as shares; ``rows_per_second`` is no share."""
+        return {
+            "spans found": sum(self.found.values()) / sum(self.spans.values()),
+            "tickets without a leak": self.clean / self.tickets,
+            "other words lost": self.lost / self.words,
+            "look-alikes altered": self.altered / self.look_alikes,
+            "rows_per_second": self.rows / self.seconds,
+        }
+
+
+Redact = Callable[[str, Sequence[str]], str]
+
+
+def measure(messages: Sequence[Message], redact: Redact, show: str = "") -> Score:
+    """Redact every message and count.
+
+    Args:
+        messages: labelled ones.
+        redact: text and known names to redacted text.
+        show: ``misses`` prints every span that was not found and every word lost.
+    """
+    score = Score(Counter(), Counter())
+    redact("warm up, Jane", ())
+    started = time.perf_counter()
+    done = [redact(message.text, message.known_names) for message in messages]
+    score.seconds, score.rows = time.perf_counter() - started, len(messages)
+    for message, redacted in zip(messages, done, strict=True):
+        gone = removed_characters(message.text, redacted)
+        if message.kind == "look_alike":
+            score.look_alikes += 1
+            score.altered += redacted != message.text
+            if show and redacted != message.text:
+                print(f"{message.id} ALTERED {redacted!r}")
+        leak = False
+        inside: set[int] = set()
+        for start, end, kind in message.spans:
+            inside |= set(range(start, end))
+            score.spans[kind] += 1
+            hidden = all(
+                place in gone for place in range(start, end) if message.text[place].isalnum()
+            )
+            score.found[kind] += hidden
+            leak = leak or not hidden
+            if show and not hidden:
+                around = message.text[max(0, start - 40) : end + 20]
+                print(f"{message.id} MISSED {kind} {message.text[start:end]!r} in {around!r}")
+        if message.kind == "ticket":
+            score.tickets += 1
+            score.clean += not leak
+        for word in WORD.finditer(message.text):
+            if inside.isdisjoint(range(*word.span())):
+                score.words += 1
+                if not gone.isdisjoint(range(*word.span())):
+                    score.lost += 1
+                    if show and message.kind == "ticket":
+                        around = message.text[max(0, word.start() - 30) : word.end() + 20]
+                        print(f"{message.id} LOST {word[0]!r} in {around!r}")
+    return score
+
+
+def ours() -> Redact:
+    """The project's redactor, without a product of its own."""
+    from supportbot_dagster.tickets.redaction import Redactor
+
+    redactor = Redactor()
+    return lambda text, names: redactor.redact_text(text, names)
+
+
+def stock_presidio() -> Redact:
+    """Presidio's default recognizers on a blank English pipeline, that is without a model."""
+    import logging
+
+    import spacy
+    from presidio_analyzer import AnalyzerEngine
+    from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
+    from presidio_anonymizer import AnonymizerEngine
+
+    class Blank(SpacyNlpEngine):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(ner_model_configuration=NerModelConfiguration())
+            self.nlp = {"en": spacy.blank("en")}
+
+        def load(self) -> None:
+            """Nothing to download."""
+
+    # Its e-mail recognizer wants a list from the web and complains at length when offline.
+    logging.getLogger("tldextract").setLevel(logging.CRITICAL)
+    analyzer = AnalyzerEngine(nlp_engine=Blank(), supported_languages=["en"])
+    anonymizer = AnonymizerEngine()
+    return lambda text, names: anonymizer.anonymize(text, analyzer.analyze(text, "en")).text
+
+
+LIMITS = {
+    "spans found": (0.95, True),
+    "tickets without a leak": (0.75, True),
+    "other words lost": (0.015, False),
+    "look-alikes altered": (0.10, False),
+}
+
+
+def main() -> None:
+    """Print the table; exit with 1 where a limit is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--file", type=Path, default=DATA / "held_out.jsonl")
+    parser.add_argument("--misses", action="store_true", help="print every miss of ours")
+    options = parser.parse_args()
+    messages = load(options.file)
+    score = measure(messages, ours(), "misses" if options.misses else "")
+    mine = score.figures()
+    peer = measure(messages, stock_presidio()).figures()
+    print(f"{options.file.name}: {len(messages)} messages, {sum(score.spans.values())} spans\n")
+    print("| | supportbot_dagster | stock Presidio | wanted |\n| --- | --: | --: | --: |")
+    failed = False
+    for name, (limit, at_least) in LIMITS.items():
+        failed |= mine[name] < limit if at_least else mine[name] > limit
+        sign = "at least" if at_least else "at most"
+        print(f"| {name} | {mine[name]:.1%} | {peer[name]:.1%} | {sign} {limit:.1%} |")
+    ratio = mine["rows_per_second"] / peer["rows_per_second"]
+    failed |= ratio < 5
+    print(f"| rows a second, ratio | {ratio:.1f} | 1 | at least 5 |")
+    print("\n| type | spans | found |\n| --- | --: | --: |")
+    for kind, count in score.spans.most_common():
+        print(f"| {kind} | {count} | {score.found[kind] / count:.0%} |")
+    raise SystemExit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
