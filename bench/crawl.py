@@ -270,7 +270,9 @@ def read_file(site: Site, name: str) -> Truth:
             ]
             break
     words = words_of("".join("".join(_seen(part)) + "\n" for part in parts_found))
-    code = [_code(pre) for part in parts_found for pre in part.find_all("pre")]
+    code = [
+        _code(pre) for part in parts_found for pre in part.find_all("pre") if not pre.find("pre")
+    ]
     code += [_code(part) for part in parts_found if part.name == "pre"]
     items = [words_of("".join(_seen(li, True))) for part in parts_found for li in part.select("li")]
     return Truth(

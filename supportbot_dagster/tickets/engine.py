@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.companies import companies, mail_hosts
 from supportbot_dagster.tickets.known import KnownIndex
 from supportbot_dagster.tickets.persons import persons
-from supportbot_dagster.tickets.rule import Scan
+from supportbot_dagster.tickets.rule import Rule, Scan
 from supportbot_dagster.tickets.rules import RULES
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import fold, shadow
+from supportbot_dagster.tickets.words import fold, shadow, words
 
 NAME_RECOGNIZERS = ("person", "company", "mail_host", "known")
 ENTITIES = [
@@ -42,8 +43,14 @@ ENTITIES = [
     "WALLET",
     "WORKSPACE_URL",
 ]
+PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{1,20}>")
+"""A typed placeholder, such as ``<EMAIL>``."""
+_MASK = "\ufffc"
+_UNMASKED = re.compile(f"[^{_MASK}]+")
 _DIGIT = re.compile(r"\d")
-_SCORES = {"known": 0.86, "person": 0.72, "company": 0.73, "mail_host": 0.7}
+_SCORES = {"known": 0.86, "person": 0.72, "company": 0.73, "mail_host": 0.7, "ner": 0.5}
+_NER_LABELS = {"PERSON": "PERSON", "PER": "PERSON", "ORG": "COMPANY"}
+_FOUND = frozenset({"PERSON", "COMPANY"})
 
 
 @dataclass(frozen=True)
@@ -55,42 +62,75 @@ class Engine:
         anonymizer: presidio's AnonymizerEngine.
         operators: one replacement per entity.
         conflict_resolution: how the anonymizer treats overlaps.
+        result: presidio's RecognizerResult.
+        prefilter: whether rules that cannot hit are skipped.
     """
 
     analyzer: Any
     anonymizer: Any
     operators: dict[str, Any]
     conflict_resolution: Any
+    result: Any
+    prefilter: bool = True
 
-    def redact(
+    def analyze(
         self, text: str, vendor: Vendor, known: KnownIndex | None, found: set[tuple[str, str]]
-    ) -> str:
-        """``text`` with typed placeholders; entity and text of names are added to ``found``."""
+    ) -> Analyzed:
+        """What is found in ``text``; entity and text of names are added to ``found``."""
+        scan = make_scan(text, vendor, self.prefilter)
         if not text.strip():
-            return text
-        artifacts = self.analyzer.nlp_engine.artifacts(make_scan(text, vendor), known)
+            return Analyzed(text, scan, [])
+        artifacts = self.analyzer.nlp_engine.artifacts(scan, known)
         results = self.analyzer.analyze(
-            text=artifacts.scan.text, language="en", entities=None, nlp_artifacts=artifacts
+            text=scan.text, language="en", entities=None, nlp_artifacts=artifacts
         )
-        if not results:
-            return text
-        found.update(
-            (item.entity_type, text[item.start : item.end])
-            for item in results
-            if item.entity_type in {"PERSON", "COMPANY"} and item.score < _SCORES["known"]
-        )
-        found.update(
-            ("SECRET", text[item.start : item.end])
-            for item in results
-            # long enough not to be a part of ordinary words
-            if item.entity_type == "SECRET" and item.end - item.start >= 6
-        )
+        if _MASK in scan.text:
+            results = self._beside_masks(scan.text, results)
+        companies = [(r.start, r.end) for r in results if r.entity_type == "COMPANY"]
         for item in results:
-            slug = text[item.start : item.end].rstrip("/").rpartition("/")[2]
-            if item.entity_type == "WORKSPACE_URL" and "." not in slug and "?" not in slug:
-                found.add(("COMPANY", slug))
+            value = text[item.start : item.end]
+            entity = item.entity_type
+            if entity in _FOUND:
+                inside = entity == "PERSON" and any(
+                    start <= item.start and item.end <= end for start, end in companies
+                )
+                if item.score < _SCORES["known"] and not inside:
+                    found.add((entity, value))
+            elif entity == "SECRET":
+                # long enough not to be a part of ordinary words
+                if item.end - item.start >= 6:
+                    found.add((entity, value))
+            elif entity == "WORKSPACE_URL":
+                slug = value.rstrip("/").rpartition("/")[2]
+                if "." not in slug and "?" not in slug:
+                    found.add(("COMPANY", slug))
+        return Analyzed(text, scan, results)
+
+    def _beside_masks(self, text: str, results: list[Any]) -> list[Any]:
+        """Results without what is redacted already, so that redacting twice changes nothing."""
+        kept = []
+        for item in results:
+            if _MASK not in text[item.start : item.end]:
+                kept.append(item)
+                continue
+            for part in _UNMASKED.finditer(text, item.start, item.end):
+                if any(map(str.isalnum, part[0])):
+                    kept.append(self.result(item.entity_type, *part.span(), item.score))
+        return kept
+
+    def redact(self, analyzed: Analyzed, again: KnownIndex | None) -> str:
+        """The text with typed placeholders, also where one of the names in ``again`` stands."""
+        results = analyzed.results
+        if again is not None:
+            more = [
+                self.result(entity, start, end, _SCORES["known"])
+                for entity, (start, end) in again.spans(analyzed.scan)
+            ]
+            results = results + self._beside_masks(analyzed.scan.text, more)
+        if not results:
+            return analyzed.text
         done = self.anonymizer.anonymize(
-            text=text,
+            text=analyzed.text,
             analyzer_results=results,
             operators=self.operators,
             conflict_resolution=self.conflict_resolution,
@@ -98,21 +138,45 @@ class Engine:
         return str(done.text)
 
 
-def make_scan(text: str, vendor: Vendor) -> Scan:
+@dataclass(frozen=True)
+class Analyzed:
+    """A text between the analyzer and the anonymizer.
+
+    Args:
+        text: the text.
+        scan: its shadows.
+        results: presidio's results.
+    """
+
+    text: str
+    scan: Scan
+    results: list[Any]
+
+
+def make_scan(text: str, vendor: Vendor, prefilter: bool = True) -> Scan:
     """The shadows of a text, made once for all recognizers."""
+    if "<" in text:
+        text = PLACEHOLDER.sub(lambda match: _MASK * len(match[0]), text)
     plain = shadow(text)
-    return Scan(plain, fold(text), vendor, _DIGIT.search(plain) is not None)
+    return Scan(plain, fold(text), vendor, len(_DIGIT.findall(plain)), prefilter)
 
 
-def build_engine(without: frozenset[str] = frozenset()) -> Engine:
+def build_engine(
+    without: frozenset[str] = frozenset(), prefilter: bool = True, ner_model: str = ""
+) -> Engine:
     """Build the engines.
 
     Args:
         without: names of recognizers to leave out (keys of RULES, or of NAME_RECOGNIZERS).
+        prefilter: whether rules that cannot hit are skipped; only for tests of that.
+        ner_model: name or folder of a spaCy pipeline that finds names as well; empty for none.
 
     Raises:
+        UserError: if the spaCy pipeline is not installed.
         ValueError: if ``without`` names a recognizer that does not exist.
     """
+    # not used here, but the first phone number should not wait for it
+    import phonenumbers  # noqa: F401
     import spacy
     from presidio_analyzer import (
         AnalyzerEngine,
@@ -125,9 +189,20 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
     from presidio_anonymizer import AnonymizerEngine
     from presidio_anonymizer.entities import ConflictResolutionStrategy, OperatorConfig
 
+    words()
     unknown = without - set(RULES) - set(NAME_RECOGNIZERS)
     if unknown:
         raise ValueError(f"no recognizer is called {', '.join(sorted(unknown))}")
+
+    ner: Any = None
+    if ner_model:
+        try:
+            ner = spacy.load(ner_model)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"the spaCy pipeline {ner_model!r} cannot be loaded. Install it with "
+                f"'python -m spacy download {ner_model}', or leave the setting empty."
+            ) from error
 
     class ScanArtifacts(NlpArtifacts):  # type: ignore[misc, unused-ignore]
         """Presidio's artifacts with the scan that the recognizers share."""
@@ -189,30 +264,73 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
         def get_supported_languages(self) -> list[str]:
             return ["en"]
 
-    class TicketRecognizer(EntityRecognizer):  # type: ignore[misc, unused-ignore]
-        """One named recognizer: a table of rules, or a function that finds names."""
+    rules = [rule for name, table in RULES.items() if name not in without for rule in table]
+    entities_of = {
+        "person": {"PERSON"},
+        "company": {"COMPANY"},
+        "mail_host": {"URL"},
+        "known": {"COMPANY", "PERSON", "SECRET", "URL"},
+    }
+    supported = {rule.entity for rule in rules}.union(
+        *(entities for name, entities in entities_of.items() if name not in without)
+    )
 
-        def __init__(self, name: str, entities: list[str]) -> None:
-            super().__init__(supported_entities=entities, name=name, supported_language="en")
-            self._recognizer = name
-            self._rules = RULES.get(name, [])
+    gated = [
+        (rule.digits, rule.needs, rule.cues, rule.gate, rule)
+        for rule in sorted(rules, key=lambda rule: rule.digits)
+    ]
+
+    def candidates(scan: Scan) -> list[Rule]:
+        """The rules that :meth:`Rule.may_hit`, without a call for each of them."""
+        held, vocabulary, lower = scan.digits, scan.vocabulary, scan.lower
+        features = scan.features
+        found = []
+        for digits, needs, cues, gate, rule in gated:
+            if digits > held:
+                break
+            if (needs and not needs <= features) or (cues and cues.isdisjoint(vocabulary)):
+                continue
+            if gate:
+                for part in gate:
+                    if part in lower:
+                        break
+                else:
+                    continue
+            found.append(rule)
+        return found
+
+    class TicketRecognizer(EntityRecognizer):  # type: ignore[misc, unused-ignore]
+        """All recognizers in one, because each call through presidio has its price."""
+
+        def __init__(self) -> None:
+            super().__init__(
+                supported_entities=sorted(supported), name="tickets", supported_language="en"
+            )
 
         def load(self) -> None:
             """Nothing to load."""
 
         def _finds(self, artifacts: ScanArtifacts) -> Iterator[tuple[str, tuple[int, int], float]]:
             scan = artifacts.scan
-            for rule in self._rules:
+            for rule in candidates(scan) if scan.prefilter else rules:
                 for span in rule.spans(scan):
                     yield rule.entity, span, rule.score
-            score = _SCORES.get(self._recognizer, 0.0)
-            if self._recognizer == "person":
-                yield from (("PERSON", span, score) for span in persons(scan))
-            elif self._recognizer == "company":
-                yield from (("COMPANY", span, score) for span in companies(scan))
-            elif self._recognizer == "mail_host":
-                yield from (("URL", span, score) for span in mail_hosts(scan))
-            elif self._recognizer == "known" and artifacts.known is not None:
+            if "person" not in without:
+                yield from (("PERSON", span, _SCORES["person"]) for span in persons(scan))
+            if "company" not in without:
+                yield from (("COMPANY", span, _SCORES["company"]) for span in companies(scan))
+            if "mail_host" not in without:
+                yield from (("URL", span, _SCORES["mail_host"]) for span in mail_hosts(scan))
+            if ner is not None:
+                for entity in ner(scan.text).ents:
+                    if (
+                        entity.label_ in _NER_LABELS
+                        and entity.text.lower() not in scan.vendor.words
+                    ):
+                        span = (entity.start_char, entity.end_char)
+                        yield _NER_LABELS[entity.label_], span, _SCORES["ner"]
+            if "known" not in without and artifacts.known is not None:
+                score = _SCORES["known"]
                 yield from ((entity, span, score) for entity, span in artifacts.known.spans(scan))
 
         def analyze(
@@ -221,12 +339,16 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
             if not isinstance(nlp_artifacts, ScanArtifacts):
                 raise TypeError("the recognizer needs the artifacts of its own engine")
             metadata = {
-                RecognizerResult.RECOGNIZER_NAME_KEY: self._recognizer,
+                RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
                 RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
             }
+            best: dict[tuple[str, tuple[int, int]], float] = {}
+            for entity, span, score in self._finds(nlp_artifacts):
+                if score > best.get((entity, span), 0.0):
+                    best[entity, span] = score
             return [
                 RecognizerResult(entity, start, end, score, recognition_metadata=metadata)
-                for entity, (start, end), score in self._finds(nlp_artifacts)
+                for (entity, (start, end)), score in best.items()
                 if entity in entities
             ]
 
@@ -242,16 +364,7 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
             return raw_results
 
     registry = RecognizerRegistry(supported_languages=["en"])
-    entities_of = {name: sorted({rule.entity for rule in rules}) for name, rules in RULES.items()}
-    entities_of |= {
-        "person": ["PERSON"],
-        "company": ["COMPANY"],
-        "mail_host": ["URL"],
-        "known": ["COMPANY", "PERSON", "SECRET", "URL"],
-    }
-    for name, entities in entities_of.items():
-        if name not in without:
-            registry.add_recognizer(TicketRecognizer(name, entities))
+    registry.add_recognizer(TicketRecognizer())
     analyzer = AnalyzerEngine(
         registry=registry,
         nlp_engine=BlankEngine(),
@@ -262,4 +375,11 @@ def build_engine(without: frozenset[str] = frozenset()) -> Engine:
     operators = {
         entity: OperatorConfig("replace", {"new_value": f"<{entity}>"}) for entity in ENTITIES
     }
-    return Engine(analyzer, anonymizer, operators, ConflictResolutionStrategy.REMOVE_INTERSECTIONS)
+    return Engine(
+        analyzer,
+        anonymizer,
+        operators,
+        ConflictResolutionStrategy.REMOVE_INTERSECTIONS,
+        RecognizerResult,
+        prefilter,
+    )

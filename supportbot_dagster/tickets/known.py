@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from supportbot_dagster.tickets.rule import Scan
-from supportbot_dagster.tickets.words import PARTICLES, TOOLS, fold, shadow, word_set, words
+from supportbot_dagster.tickets.words import PARTICLES, fold, shadow, word_set, words
 
 Span = tuple[int, int]
 
@@ -146,7 +146,7 @@ class KnownIndex:
         return (
             word in lists.common
             or word in lists.ambiguous_names
-            or word in TOOLS
+            or word in lists.tools
             or word in self._vendor_words
             or len(word) <= 2
         )
@@ -216,7 +216,7 @@ class KnownIndex:
         if host and host not in PUBLIC_MAIL_HOSTS:
             self._domains = sorted({*self._domains, host})
             label = host.split(".")[0]
-            if label not in TOOLS and label not in self._vendor_words:
+            if label not in words().tools and label not in self._vendor_words:
                 self._add(tuple(_TOKEN.findall(fold(label))), "COMPANY")
         if local in _ROLE_MAILBOXES:
             return
@@ -239,6 +239,12 @@ _TALKS_AFTER = re.compile(
 )
 
 
+_PRODUCT_AFTER = re.compile(
+    r"[\"']? (?:theme|voice|plan|font|layout|template|mode|release|demo|skin|edition|tier|app|bot|"
+    r"button|dialog|tab|screen|page)\b"
+)
+
+
 def _stands_as_name(scan: Scan, start: int, end: int, entity: str) -> bool:
     """Whether a name that is an ordinary word ("Mark", "Will", "Page") is a name here."""
     line_start = scan.text.rfind("\n", 0, start) + 1
@@ -249,6 +255,8 @@ def _stands_as_name(scan: Scan, start: int, end: int, entity: str) -> bool:
         return True
     before = scan.before(start, 24)
     after = scan.lower[end : end + 14]
+    if _PRODUCT_AFTER.match(after):
+        return False
     upper = scan.text[start].isupper()
     greeted = re.search(
         r"(?:^|\W)(?:hi|hello|hey|hiya|dear|thanks|thank you|thx|cheers|cc)[ ,]{1,2}$", before

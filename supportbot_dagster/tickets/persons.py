@@ -1,65 +1,1002 @@
 """Persons' names that context gives away.
 
-What lives here: the places of a message in which people name themselves and others: greeting,
-sign-off, introduction, signature, "my colleague X". What does not: names known beforehand
-(:mod:`supportbot_dagster.tickets.known`).
+What lives here: how the words of a message are read as names: by the lists of names, by the words
+around them (greeting, title, "my colleague X", "X told me"), by a capital where vocabulary has
+none, and by the places where people sign. What does not: names known beforehand
+(:mod:`supportbot_dagster.tickets.known`), companies (:mod:`supportbot_dagster.tickets.companies`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import cached_property
 
-from supportbot_dagster.tickets.rule import Scan
-from supportbot_dagster.tickets.words import PARTICLES, TOOLS, word_set, words
+from supportbot_dagster.tickets.rule import Scan, Token
+from supportbot_dagster.tickets.words import (
+    COMMON,
+    GIVEN,
+    PARTICLES,
+    SURNAME,
+    THING,
+    word_set,
+    words,
+)
 
 Span = tuple[int, int]
-SURNAME_WORDS = word_set(
-    "baker banks bell berry bird black brook brooks brown bush carter castle chase church clay "
-    "cole "
-    "cook cooper cross day dean field fields fisher ford forest fox french frost gates german gray "
-    "green grant grove hall harper hart hill hood hope hunt hunter judge key king knight lake lamb "
-    "lane law little long love marsh mason miller mills moon moore moss north page palmer park "
-    "parker parks perry pope porter potter powers price prince reed rich ridge rivers rose savage "
-    "sharp shaw shepherd short silver singer small smart smith snow spark sparrow stone strong "
-    "summers swan sweet swift tanner taylor thorn tower town turner vale walker wall ward waters "
-    "weaver webb west wheeler white wild winter wolf wood woods wright young archer butcher "
-    "carpenter farmer freeman sailor"
-)
-_AFTER_PARTICLE = re.compile(r"(?: (?:de|der|den|la|las|los|du))? ?[A-Z\u00c0-\u00de]")
-_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['.\-](?=[^\W\d_]))*")
+
 NOT_NAMES = word_set(
     "team support all everyone everybody folks guys there again sir madam admin friends people "
     "someone somebody anyone you me us him her them it this that both the a an my our your "
     "bonjour groetjes mahalo cheers merci respectfully faithfully sincerely gruezi salaam grazie "
-    "bye bless sirs truly cordially ciao "
-    "thanks hello hey hi dear servus namaste aloha danke gracias obrigado obrigada yours yrs "
-    "regards wishes greetings grusse gruss grussen grusze hugs sent best kind warm"
+    "bye bless sirs truly cordially ciao thanks hello hey hi dear servus namaste aloha danke "
+    "gracias obrigado obrigada yours yrs regards wishes greetings grusse gruss grussen grusze hugs "
+    "sent best kind warm rgds mfg mvh lg vg kr br tia ty thx ta hilsen saludos cumprimentos "
+    "i we he she they is are was who what when where why how please not no yes ok okay sorry "
+    "billing sales world help helpdesk customer customers service care crew gang good "
+    "morning afternoon evening desk colleagues admins staff security accounts "
+    "engineering development product success tech ladies gentlemen user users humans "
+    "human robot bot agent agents operator ji sahib tam to in on at for"
+)
+"""Words that stand where names stand and are none."""
+
+_GREETINGS = word_set(
+    "hi hello hey hiya heya hullo dear morning afternoon evening hallo hola bonjour ciao moin "
+    "greetings salut aloha gruezi namaste servus salaam salam shalom hoi hei hej buongiorno "
+    "tarde ola oi merhaba selam sael g'day ora howdy yo liebe lieber cher chere caro cara "
+    "estimado estimada geehrte geehrter beste gentile querido querida ahoj czesc privet jambo "
+    "habari sawubona konnichiwa bonsoir buonasera tag dia day gott"
+)
+_GREETING_HEADS = word_set("good kia boa bom guten gute buenos buenas grus gruss and oh so ok well")
+_TITLES = word_set(
+    "mr mrs ms mx miss messrs mister dr prof professor herr frau hr fr sr sra srta senor senora "
+    "mme mlle monsieur madame maitre avv lic ing dott dra don dona dhr mevr mevrouw meneer pan "
+    "pani fru sheikh shri smt captain judge father sister rev reverend cllr sgt officer "
+    "pak bapak ibu cik encik puan tuan ustad um umm abu auntie uncle aunty nurse coach"
+)
+_TITLES_WITH_DOT = word_set(
+    "hr fr sr ing lic don dona pan ibu um father sister officer coach nurse"
+)
+_FAMILY = word_set(
+    "mum mom mother dad father son daughter brother sister wife husband spouse partner fiance "
+    "fiancee aunt auntie uncle cousin niece nephew grandma grandpa grandmother grandfather nan "
+    "granny girlfriend boyfriend ex twin child baby kid neighbour neighbor friend mate roommate "
+    "flatmate landlord landlady"
+)
+_ROLES = _FAMILY | word_set(
+    "colleague colleagues coworker coworkers co-worker co-workers teammate teammates boss bosses "
+    "manager supervisor cto ceo coo cfo vp director assistant intern contractor freelancer "
+    "accountant bookkeeper co-founder cofounder founder predecessor successor hire starter joiner "
+    "secretary consultant designer developer engineer lawyer solicitor auditor owner admin "
+    "administrator lead pm analyst architect tester sysadmin dev volunteer student pupil teacher "
+    "trainee temp agent rep adviser guy girl lady man woman person people fella bloke chap gentleman "
+    "employee parent patient tenant driver guest client customer payee recipient beneficiary "
+    "holder cardholder member user someone somebody nurse doctor therapist vet tutor "
+    "coach trainer principal headmaster treasurer chair chairman trustee counsel notary adviser "
+    "advisor broker cleaner gardener plumber electrician nanny instructor candidate applicant "
+    "cust custmr emp mgr worker workers staff teammember technician receptionist cashier seller buyer sender "
+    "account-manager kids children sons daughters brothers sisters parents friends"
+)
+_SOFT = word_set(
+    "joy hope faith grace rose lily daisy ruby amber ivy hazel poppy violet jack frank rob robin "
+    "iris olive holly heather dawn eve sandy penny pearl jade jay april june rosemary jasmine "
+    "bill art pat guy ray dean tad bella max sam sage angel sunny candy ginger mercy clement"
+)
+_ADDRESSED = word_set(
+    "ask asked asking told tell telling invite invited inviting email emailed e-mailed contacted "
+    "phoned rang texted messaged met meet hired ping pinged thank thanks thx cheers cc cc'd cced "
+    "cc'ing bcc looping copying copied promoted fired replaced onboarded offboarded reminded "
+    "informed attn fao signed per via payee helped i'm im i'am"
+)
+_BEFORE = (
+    _ADDRESSED
+    | _ROLES
+    | word_set(
+        "with by to from for of than not and or as under during about is was were because but when "
+        "since that if until only let made gave at add added adding remove removed removing replace "
+        "assign assigned it's its he's she's name spoke speak talk talked talking heard chatted dealt "
+        "before after while says said so then where did does has had can will would could should or "
+        "nor & both either neither mine"
+    )
+)
+_SAYS = word_set(
+    "said says told asked asks wrote writes left replied quit joined promised insists thinks "
+    "thought took takes handed retired resigned forgot swears works worked rang phoned emailed "
+    "mentioned noticed wants wanted handles handled manages managed reckons claims claimed "
+    "complained remembers showed explained requested confirmed answered signed cant couldn't "
+    "can't hasn't hadn't doesn't didn't isn't wasn't texted died passed moved paid called agreed "
+    "approved started tried tries lost gave knows who reported kindly helped "
+)
+_CAN_SAY = word_set(
+    "and & is was has had can will does did gets got keeps needs would should could cannot never "
+    "always still also just already (our from at in"
+)
+_PRODUCT = word_set(
+    "theme themes voice voices plan plans font fonts layout layouts template templates mode modes "
+    "metrics demo sandbox skin skill edition editions release tier tiers widget integration plugin "
+    "plugins app apps bot assistant persona personas browser server engine model api sdk cli icon "
+    "wallpaper preset presets palette colour color variant variants collection dashboard report "
+    "environment sample dummy example test train version bundle segment cluster project feature "
+    "tool service package library course lesson level campaign avatar character chatbot ai "
+    "button tab menu screen page field column row label tag board card list view filter dialog "
+    "holiday day law rule effect method scale chart diagram principle metric build branch "
+    "codename codenamed import export workflow node robot speaker device hub"
+)
+_GOES_ON = word_set(
+    "on at in about who yesterday today last this for or said but that to is has was before after "
+    "when because over via by earlier again first and"
+)
+_NOT_AFTER = word_set("the a an this these those your any each no every some another")
+GENITIVE_THINGS = word_set("day law birthday rule eve week laws principle theorem number razor")
+_ABBREVIATIONS = word_set("sent note notes re fw fwd ps nb via tel mob fax ref")
+_BEFORE_SURNAMES = word_set("o ni mac mc de van von di da del bin ibn ap ter ten den ui nic ua")
+_JOB = (
+    r"(?:manager|owner|director|admin|administrator|accountant|bookkeeper|engineer|developer|designer|"
+    r"assistant|founder|co-founder|treasurer|secretary|ceo|cto|cfo|coo|head of|head teacher|headteacher|"
+    r"teacher|nurse|partner|lead|supervisor|coordinator|controller|analyst|consultant|chef|proprietor|"
+    r"practice manager|office manager|hr|payroll|billing|support|customer care|sales|marketing|it)"
+)
+_APPOSED = re.compile(
+    r"(?:, | \(|, (?:our|the|my|your) | - |, who )(?:[a-z]+ ){0,2}"
+    + _JOB
+    + r"(?:[.,)!\n]|$| at | of | for | here)"
+)
+_NOBODY = frozenset(
+    {"jane doe", "john doe", "jane smith", "john smith", "joe bloggs", "max mustermann", "jean dupont",
+     "erika mustermann", "mario rossi", "juan perez", "jane roe", "john q. public", "foo bar"}
+)  # fmt: skip
+"""Names that docs use for anybody."""
+_SUFFIXES = frozenset({"jr", "sr", "ii", "iii", "iv"})
+_SINGLE = re.compile(r"(?:Mc|Mac|O'|D'|N'|L'|De|Di|Da|Du|Le|La|El|Al|Van|Von|Fitz|St)[A-Z][a-z]")
+
+
+def looks_like_name(token: Token) -> bool:
+    """Whether a capitalised word has the form of a name: one capital, unless it is MacGregor."""
+    text = token.text
+    tail = text[1:]
+    if tail.islower():
+        return True
+    if "-" in text or "'" in text:
+        parts = [part for part in re.split(r"[-']", text) if part]
+        return all(
+            part[0].isupper() and (part[1:].islower() or len(part) == 1) for part in parts
+        ) or (
+            "-" in text
+            and parts[0][0].isupper()
+            and parts[-1][0].isupper()
+            and tail.lower() == tail
+        )
+    return _SINGLE.match(text) is not None
+
+
+def _unknown(token: Token) -> bool:
+    return not token.kind or (token.kind == SURNAME)
+
+
+class Reader:
+    """Reads the names of one text; see :func:`persons`."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        self.text = scan.text
+        self.tokens = scan.tokens
+        self.own = scan.vendor.words
+        capitals = [t for t in self.tokens if t.cap and len(t.text) > 1]
+        # in a shouted message capitals say nothing
+        self.shouted = len(capitals) >= 8 and len(capitals) > 0.8 * len(self.tokens)
+        self._products: frozenset[str] | None = None
+
+    # --- words -------------------------------------------------------------------------------
+
+    def _prev(self, index: int, gap: str = " ") -> str:
+        """The folded word before, if nothing but ``gap`` stands between."""
+        if index and self.tokens[index].gap == gap:
+            return self.tokens[index - 1].low
+        return ""
+
+    def _next(self, index: int) -> str:
+        if index + 1 < len(self.tokens) and self.tokens[index + 1].gap in {" ", "'s "}:
+            return self.tokens[index + 1].low
+        return ""
+
+    def _genitive(self, index: int) -> bool:
+        return self.text.startswith("'s", self.tokens[index].end)
+
+    def products(self) -> frozenset[str]:
+        """Names that the message gives to a theme, a plan, a bot: nobody's."""
+        if self._products is None:
+            found: set[str] = set()
+            for index, token in enumerate(self.tokens):
+                named = (token.cap and token.kind & (GIVEN | SURNAME | THING)) or not token.kind
+                if named and self._product_at(index):
+                    found.add(token.low)
+            self._products = frozenset(found)
+        return self._products
+
+    def _product_at(self, index: int) -> bool:
+        tokens = self.tokens
+        token = tokens[index]
+        quoted = token.gap.endswith('"') and self.text[token.end : token.end + 1] in {'"', " ", ","}
+        if index + 1 < len(tokens):
+            after = tokens[index + 1]
+            if (
+                after.low in _PRODUCT
+                and after.gap in {" ", '" ', "'s "}
+                and not self._genitive(index)
+            ):
+                return True
+            if (
+                quoted
+                and after.gap.startswith('" ')
+                and any(t.low in _PRODUCT for t in tokens[index + 1 : index + 4])
+            ):
+                return True
+            if self._genitive(index) and after.low in GENITIVE_THINGS:
+                return True
+        if index:
+            before = tokens[index - 1]
+            if before.low in _PRODUCT - {
+                "called",
+                "customer",
+                "report",
+                "card",
+                "list",
+                "server",
+            } and (token.gap in {' "', ": "} or (token.gap == " " and not before.cap)):
+                return True
+            if (
+                quoted
+                and token.gap == ' "'
+                and any(t.low in _PRODUCT - {"called"} for t in tokens[max(0, index - 2) : index])
+            ):
+                return True
+            if (
+                before.low == "ask"
+                and before.cap
+                and (not before.first or before.gap.endswith('"'))
+            ):
+                return True
+        return False
+
+    # --- names -------------------------------------------------------------------------------
+
+    def reach(self, index: int, *, strong: bool) -> tuple[int, int]:
+        """Where the name ends whose first word is ``index``: the word after it, and the place."""
+        tokens, text = self.tokens, self.text
+        lower = tokens[index].text.islower()
+        end = tokens[index].end
+        at = index + 1
+        if len(tokens[index].text) == 1 and text[end : end + 1] == ".":
+            end += 1
+        while at < len(tokens) and at - index < 5:
+            token = tokens[at]
+            gap = token.gap
+            if (
+                gap == ' "'
+                and token.cap
+                and text[token.end : token.end + 2] == '" '
+                and (at + 1 < len(tokens) and tokens[at + 1].cap and not lower)
+            ):
+                # Seun in: Oluwaseun "Seun" Adeyemi
+                at += 1
+                end = tokens[at].end
+                at += 1
+                continue
+            before = tokens[at - 1]
+            if (
+                gap not in {" ", "/"}
+                and not (
+                    gap in {". ", "."} and (len(before.text) == 1 or before.low in {"st", "jr"})
+                )
+                and not (gap == ".-" and len(before.text) == 1)
+            ):
+                break
+            if gap == "/" and not (before.text.isupper() and token.text.isupper()):
+                break
+            if gap == " " and self._genitive(at - 1):
+                break
+            low = token.low
+            if token.code and gap != "/":
+                break
+            if token.cap:
+                if low in _SUFFIXES or re.fullmatch(r"[A-Z](?:-[A-Z])+", token.text):
+                    pass
+                elif len(token.text) == 1:
+                    nxt = text[token.end : token.end + 1]
+                    if nxt == " " and self._next(at) in _SAYS:
+                        nxt = ","
+                    if nxt not in {".", "", "\n", ",", " ", ")", "?", "!", '"', ":"} or (
+                        nxt == " " and (low in {"i", "a"} or not self._cap_at(at + 1))
+                    ):
+                        break
+                elif not self._goes_on(at, strong=strong, shouted=tokens[index].text.isupper()):
+                    break
+                end = token.end + (
+                    text[token.end : token.end + 1] == "."
+                    and (low in _SUFFIXES or (len(token.text) == 1 and low != "i"))
+                )
+                at += 1
+            elif low in PARTICLES or low in {"ap", "ferch", "der", "den", "bint", "ul", "ur"}:
+                step = 2 if at + 1 < len(tokens) and tokens[at + 1].low in PARTICLES else 1
+                if at + step >= len(tokens) or tokens[at + step].gap not in {" ", "-"}:
+                    break
+                follow = tokens[at + step]
+                if not (follow.cap or (lower and _unknown(follow) and len(follow.low) > 3)):
+                    break
+                if not self._goes_on(at + step, strong=True):
+                    break
+                at += step + 1
+                end = follow.end
+            elif (
+                "-" in low
+                and low.split("-")[0] in PARTICLES
+                and token.text.split("-")[-1][:1].isupper()
+            ):
+                at += 1
+                end = token.end
+            elif (
+                lower
+                and at == index + 1
+                and len(low) == 1
+                and text[token.end : token.end + 1] in {"", ".", "\n"}
+                and text[token.end : token.end + 2].strip(". \n") == ""
+            ):
+                # tyrone b.
+                at += 1
+                end = token.end + (text[token.end : token.end + 1] == ".")
+            elif lower and at == index + 1 and not token.kind & (COMMON | THING) and len(low) > 3:
+                # kieran mcgarrigle
+                at += 1
+                end = token.end
+            elif (
+                lower
+                and strong
+                and at == index + 1
+                and len(low) > 3
+                and token.kind & SURNAME
+                and (text[token.end : token.end + 1] in {"", ".", ",", "\n"})
+            ):
+                at += 1
+                end = token.end
+            else:
+                break
+        return at, end
+
+    def _cap_at(self, index: int) -> bool:
+        return index < len(self.tokens) and self.tokens[index].cap and self.tokens[index].gap == " "
+
+    def _goes_on(self, index: int, *, strong: bool, shouted: bool = False) -> bool:
+        """Whether a capitalised word goes on with the name before it."""
+        token = self.tokens[index]
+        kind = token.kind
+        if token.low in NOT_NAMES or token.low in self.own:
+            return False
+        if token.text.isupper() and len(token.text) > 1 and not shouted:
+            return False
+        if not shouted and not looks_like_name(token):
+            return False
+        if kind & THING and not kind & (SURNAME | GIVEN):
+            return False
+        if not kind & COMMON or kind & SURNAME or (kind & GIVEN and not kind & THING):
+            return True
+        if "-" in token.text and looks_like_name(token):
+            return True
+        # Bart Quick: an ordinary word that ends the line or the clause
+        return strong and self.text[token.end : token.end + 1] in {"", "\n", ",", ")", '"', "|"}
+
+    def judge(self, index: int) -> tuple[int, int, int] | None:
+        """The name whose first word is ``index``: first place, end, number of the word after it."""
+        token = self.tokens[index]
+        low, kind = token.low, token.kind
+        if token.code or low in self.own:
+            return None
+        place = self._place(index)
+        if not token.cap:
+            return self._judge_lower(index, place)
+        if len(token.text) == 1 and not (low in _BEFORE_SURNAMES and self._cap_at(index + 1)):
+            return self._judge_initial(index, place)
+        if low in NOT_NAMES and not (place == 3 and kind & GIVEN):
+            return None
+        if low in _TITLES and self._cap_at(index + 1) and not kind & GIVEN:
+            return None
+        step = 1
+        while (
+            low in _BEFORE_SURNAMES
+            and step < 3
+            and index + step + 1 < len(self.tokens)
+            and self.tokens[index + step].text in {"der", "den", "de", "la", "het", "ter"}
+        ):
+            step += 1
+        if step > 1 and self._cap_at(index + step):
+            at, end = self.reach(index + step, strong=True)
+            return token.start, end, at
+        if (
+            low in _BEFORE_SURNAMES
+            and self._cap_at(index + 1)
+            and (place >= 2 or (not token.text.isupper() or len(low) == 1))
+        ):
+            follow = self.tokens[index + 1]
+            if looks_like_name(follow) and (place >= 2 or not follow.kind & (COMMON | THING)):
+                at, end = self.reach(index + 1, strong=True)
+                return token.start, end, at
+        upper = token.text.isupper() and len(token.text) > 1
+        strong = place == 3
+        at, end = self.reach(index, strong=strong)
+        full = at - index >= 2
+        if full and self.scan.speaks_of_docs and self.text[token.start : end].lower() in _NOBODY:
+            return token.start, token.start, at  # nobody: passed over as a whole
+        if strong:
+            if upper and not (full or kind & GIVEN or (len(low) > 4 and not kind & COMMON)):
+                return None
+            if not upper and not looks_like_name(token):
+                return None
+            if kind & THING and not full and not (kind & GIVEN and token.gap in {", ", ". ", ": "}):
+                greeted = index and self.tokens[index - 1].low in _GREETINGS | _TITLES
+                if not (greeted and kind & (GIVEN | SURNAME)):
+                    return None  # "I'm German"
+            if kind & THING and not kind & (GIVEN | SURNAME):
+                return None
+            if (
+                kind & COMMON
+                and not kind & (GIVEN | SURNAME)
+                and (
+                    not (self._closed(end) and token.gap in {" ", ", "})
+                    if not full
+                    else all(
+                        t.kind & COMMON and not t.kind & (GIVEN | SURNAME)
+                        for t in self.tokens[index + 1 : at]
+                        if len(t.text) > 1
+                    )
+                )
+            ):
+                return None
+            return token.start, end, at
+        if upper:
+            if self.shouted and not full:
+                return None
+            sure = kind & GIVEN and not kind & (COMMON | THING) and len(low) > 3
+            if not sure and not ("-" in low and full and _unknown(token)):
+                return None
+            return token.start, end, at
+        if not looks_like_name(token):
+            return None
+        product = self._product_at(index)
+        following = self.tokens[index + 1 : at]
+        surname = any(
+            t.cap and len(t.text) > 1 and (_unknown(t) or t.kind & SURNAME) for t in following
+        ) or any(len(t.text) == 1 for t in following)
+        likely = place == 2
+        said = self._next(index) in _SAYS or self._next(at - 1) in _SAYS
+        if (
+            at + 1 < len(self.tokens)
+            and self.tokens[at].low in {"and", "&"}
+            and (self.tokens[at].gap == " " and self.tokens[at + 1].low in {"i", "me", "myself"})
+        ):
+            said = True
+        if not said and _APPOSED.match(self.scan.lower, end):
+            likely = True
+        sure = bool(kind & GIVEN) and not kind & (COMMON | THING)
+        if kind & GIVEN and surname and not (product and kind & THING):
+            return token.start, end, at
+        if product and not full:
+            return None
+        if sure or (kind & SURNAME and not kind & (COMMON | THING | GIVEN) and len(low) > 2):
+            if likely or said or full:
+                return token.start, end, at
+            if low in self.products() or (self.products() and self._names_product()):
+                return None
+            if self._quoted(index) and not self._asserted(index):
+                return None
+            if not kind & GIVEN and token.first and self._prev(index, "") == "":
+                # a surname that begins a sentence: "Holt" may be anything
+                return (
+                    (token.start, end, at)
+                    if said
+                    or self._genitive(index)
+                    or self._before_given(at)
+                    or self._next(index) in _CAN_SAY
+                    else None
+                )
+            return token.start, end, at
+        if kind & GIVEN:
+            strong_said = (said and not token.first) or self._next(index) in _SAYS
+            if likely and not self._quoted(index):
+                return token.start, end, at
+            if strong_said and not self._genitive(index) and not self._title_case(index):
+                return token.start, end, at
+            return None
+        if kind & COMMON and kind & SURNAME and likely and full:
+            return token.start, end, at
+        if kind & (COMMON | THING):
+            return None
+        return self._judge_unknown(index, at, end, likely=likely, said=said)
+
+    def _judge_unknown(
+        self, index: int, at: int, end: int, *, likely: bool, said: bool
+    ) -> tuple[int, int, int] | None:
+        """A capitalised word that is in no list."""
+        token = self.tokens[index]
+        if len(token.text) < 3 or not self.english:
+            return None
+        if "-" in token.low and any(len(part) < 2 for part in token.low.split("-")):
+            return None  # X-Account-Id
+        previous = self.tokens[index - 1].low if index and token.gap == " " else ""
+        following = self.tokens[index + 1 : at]
+        named = [t for t in following if t.kind & (SURNAME | GIVEN) and not t.kind & COMMON]
+        if token.first:
+            pair = (
+                len(following) >= 1
+                and token.gap.endswith('"')
+                and all(
+                    t.cap and len(t.text) > 2 and not t.kind & (COMMON | THING) for t in following
+                )
+            )
+            if said or named or pair or (likely and at - index > 1) or self._comes_from(at):
+                return token.start, end, at
+            return None
+        if token.low in self.products() or self._product_at(index):
+            return None
+        pair = len(following) >= 1 and all(
+            t.cap and len(t.text) > 2 and not t.kind & (COMMON | THING) for t in following
+        )
+        if self._quoted(index) and not self._asserted(index) and not pair:
+            return None
+        if previous in _NOT_AFTER or previous in {"in", "near", "into", "using", "use", "via"}:
+            return None
+        before_it = self.tokens[index - 1]
+        tail = previous and before_it.cap and not before_it.first
+        if tail and before_it.kind & (COMMON | THING) and not said and not named:
+            # the tail of a name of something: Settings Foobar
+            return None
+        return token.start, end, at
+
+    def _comes_from(self, at: int) -> bool:
+        """Whether "from X" follows, where X is a name of something: "Aino here from Kahvila"."""
+        for index in range(at, min(at + 3, len(self.tokens) - 1)):
+            token = self.tokens[index]
+            if token.gap not in {" ", ", "} or token.cap:
+                return False
+            if token.low in {"from", "at"}:
+                return self._cap_at(index + 1) and not self.tokens[index + 1].kind & THING
+        return False
+
+    @cached_property
+    def english(self) -> bool:
+        """Whether the lower-case words are vocabulary; German nouns tell nothing of names."""
+        lower = [t for t in self.tokens if not t.cap and not t.code and len(t.low) > 2]
+        known = sum(1 for t in lower if t.kind)
+        return known >= 0.7 * len(lower)
+
+    def _names_product(self) -> bool:
+        return any(
+            words().kinds.get(low, 0) & (GIVEN | COMMON | THING) == GIVEN for low in self.products()
+        )
+
+    def _quoted(self, index: int) -> bool:
+        token = self.tokens[index]
+        return token.gap.endswith('"') or self.text[token.end : token.end + 1] == '"'
+
+    def _asserted(self, index: int) -> bool:
+        """Whether the words before a quotation say that it is a name."""
+        before = [t.low for t in self.tokens[max(0, index - 4) : index]]
+        return any(
+            low in {"signed", "calling", "named", "name", "says", "reads", "called", "i'm", "am",
+                    "into", "corrected", "read", "as", "turns", "shows", "review"}
+            for low in before
+        )  # fmt: skip
+
+    def _title_case(self, index: int) -> bool:
+        after = self.tokens[index + 1] if index + 1 < len(self.tokens) else None
+        return after is not None and after.cap and after.gap == " "
+
+    def _before_given(self, at: int) -> bool:
+        """Whether a given name follows after a comma: "O'Shea, Maeve"."""
+        return (
+            at < len(self.tokens)
+            and self.tokens[at].gap == ", "
+            and self.tokens[at].cap
+            and bool(self.tokens[at].kind & GIVEN)
+        )
+
+    def _closed(self, end: int) -> bool:
+        return (
+            re.match(
+                r"\s*(?:[,.!:;)\n]|$|-|and\b|&|'s\b|x\b|here\b|from\b|speaking\b)",
+                self.text[end : end + 12],
+            )
+            is not None
+        )
+
+    def _judge_initial(self, index: int, place: int) -> tuple[int, int, int] | None:
+        token = self.tokens[index]
+        if self.text[token.end : token.end + 1] != "." or token.gap.endswith(("/", "-", "\\")):
+            return None
+        at = index + 1
+        while (
+            at < len(self.tokens)
+            and at - index < 4
+            and len(self.tokens[at].text) == 1
+            and self.tokens[at].cap
+            and (self.tokens[at].gap in {". ", ".", ".-"})
+        ):
+            at += 1
+        if at >= len(self.tokens) or self.tokens[at].gap not in {". ", "."}:
+            return None
+        name = self.tokens[at]
+        upper = name.text.isupper() and len(name.text) > 3
+        fine = name.cap and (looks_like_name(name) or upper) and name.low not in NOT_NAMES
+        if not fine or (name.kind & (COMMON | THING) and not name.kind & SURNAME and place < 3):
+            return None
+        if name.kind & COMMON and token.low == "i":
+            return None
+        nxt, end = self.reach(at, strong=place == 3)
+        return token.start, end, nxt
+
+    def _judge_lower(self, index: int, place: int) -> tuple[int, int, int] | None:
+        token = self.tokens[index]
+        low, kind = token.low, token.kind
+        if low in NOT_NAMES or not token.text.islower():
+            return None
+        sure = kind & GIVEN and not kind & (COMMON | THING)
+        if place == 3:
+            step = 1
+            while (
+                low in PARTICLES
+                and index + step < len(self.tokens)
+                and step < 3
+                and (self.tokens[index + step].low in PARTICLES)
+            ):
+                step += 1
+            if low in PARTICLES and self._cap_at(index + step):
+                at, end = self.reach(index + step, strong=True)
+                return token.start, end, at
+            if len(low) == 1:
+                nxt = self.tokens[index + 1] if index + 1 < len(self.tokens) else None
+                if nxt and nxt.gap in {". ", "."} and not nxt.kind & (COMMON | THING):
+                    return token.start, nxt.end, index + 2
+                return None
+            if kind & (COMMON | THING) and not (kind & GIVEN and self._closed(token.end)):
+                return None
+            if not kind and (len(low) < 2 or len(low) > 20):
+                return None
+            at, end = self.reach(index, strong=True)
+            return token.start, end, at
+        if kind & GIVEN and index + 1 < len(self.tokens):
+            # dale hutchins
+            after = self.tokens[index + 1]
+            if (
+                after.gap == " "
+                and after.kind == SURNAME
+                and len(after.low) > 3
+                and after.text.islower()
+            ):
+                return token.start, after.end, index + 2
+        if sure and self._product_at(index):
+            return None
+        if sure and (len(low) >= 5 or (len(low) >= 3 and place == 2)):
+            at, end = self.reach(index, strong=False)
+            return token.start, end, at
+        if sure and len(low) >= 3 and (self._next(index) in _SAYS or self._genitive(index)):
+            at, end = self.reach(index, strong=False)
+            return token.start, end, at
+        if (
+            kind & GIVEN
+            and low in _SOFT
+            and self._prev(index) in _FAMILY - {"partner", "child", "kid"}
+        ):
+            return token.start, token.end, index + 1
+        return None
+
+    # --- places ------------------------------------------------------------------------------
+
+    def _place(self, index: int) -> int:
+        """How much the words before speak for a name: 3 surely, 2 likely, 1 not at all."""
+        tokens = self.tokens
+        token = tokens[index]
+        gap = token.gap
+        if not index:
+            return 1
+        before = tokens[index - 1]
+        low = before.low
+        if self._genitive(index - 1) and low != "name" and not (low == "it" or low == "here"):
+            return 1
+        plain = gap == " "
+        titled = gap == ". " or low not in _TITLES_WITH_DOT or (before.cap and token.cap)
+        if low in _TITLES and (plain or gap == ". ") and titled:
+            return 3 if token.cap or gap == ". " or low in {
+                "mr", "mrs", "ms", "dr", "miss", "herr", "frau", "mx", "prof"
+            } else 2  # fmt: skip
+        if low in _GREETINGS and gap in {" ", ", ", ",", ",  "} and self._greets(index - 1):
+            if token.cap:
+                return 3 if self._greeted(index) else 2
+            return 3 if self._greeted(index) else 2
+        if gap == ": " or gap == ":  " or gap == ":" or gap == " : ":
+            return self._after_colon(index)
+        if plain or gap in {", ", ' "', " (", " - "}:
+            two = tokens[index - 2].low if index > 1 and before.gap == " " else ""
+            if plain or gap == ' "':
+                if (
+                    low == "is"
+                    and two in {"name", "surname", "this"}
+                    and (token.cap or two == "name")
+                ):
+                    return 3 if two != "this" or self._introduced(index) else 2
+                if low in {"i'm", "im", "its", "it's"} or (low == "am" and two == "i"):
+                    return 3 if self._introduced(index) else 2 if token.cap else 1
+                if low == "name's" or (low == "is" and two == "name"):
+                    return 3
+                if low == "name" and self._genitive(index - 1):
+                    return 3
+                if low in {"named", "cc", "attn", "fao"} and token.cap:
+                    return 3
+                if low in {"it's", "its"}:
+                    return 2
+                if low == "me" and two in {"call", "calls", "called"} and token.cap:
+                    return 3
+                if low in {"named", "called"} and two in _ROLES:
+                    return 3
+                if low == "uh" or low == "um":
+                    return 2
+            if (
+                low in _ADDRESSED
+                and plain
+                and not (low in {"thanks", "thx", "cheers"} and not (self._closed(token.end)))
+            ):
+                return 2
+            if low in {"with", "to", "from"} and two in {
+                "spoke", "speak", "speaking", "spoken", "talk", "talked", "talking", "chatted", "met",
+                "heard", "working", "dealt", "dealing", "me", "contact", "reach", "belongs", "handed",
+                "over", "assigned", "responsible",
+            } and plain:  # fmt: skip
+                return 2
+            if plain and low == "for" and two in {"ask", "asking", "asked", "looking", "reach"}:
+                return 2
+            if low in _ROLES and not (gap == ", " and not token.cap):
+                return self._after_role(index)
+            if (
+                token.text.islower()
+                and plain
+                and low in _BEFORE
+                and (token.kind & GIVEN and not token.kind & COMMON)
+            ):
+                return 2
+            if (
+                plain
+                and token.cap
+                and low in {"by", "from", "with", "than"}
+                and token.kind & GIVEN
+                and not token.kind & THING
+                and (self._closed(token.end) or self._next(index) in _GOES_ON)
+                and not self._quoted(index)
+                and not self._names_product()
+            ):
+                return 2
+        return 1
+
+    def _after_role(self, index: int) -> int:
+        token = self.tokens[index]
+        before = self.tokens[index - 1]
+        if before.cap and not before.first:
+            # a label of a screen: "Bill customer Mark"
+            return 1
+        if token.gap in {", ", " (", ' "', " - "}:
+            return 2 if token.kind & GIVEN else 1
+        return 2
+
+    def _after_colon(self, index: int) -> int:
+        tokens = self.tokens
+        before = tokens[index - 1]
+        low = before.low
+        if not tokens[index].cap:
+            return 1
+        if low in _LABELS and (
+            before.gap.endswith("\n")
+            or before.first
+            or index == 1
+            or (tokens[index - 2].low in _LABEL_HEADS)
+        ):
+            return 3
+        return 1
+
+    def _greets(self, index: int) -> bool:
+        token = self.tokens[index]
+        return (
+            token.first
+            or not index
+            or token.gap in {", ", " - "}
+            or (self.tokens[index - 1].low in _GREETING_HEADS)
+        )
+
+    def _greeted(self, index: int) -> bool:
+        """Whether the word after a greeting is followed like a name: "Hi Rowan," """
+        token = self.tokens[index]
+        if token.kind & COMMON and not token.kind & (GIVEN | SURNAME) and not token.cap:
+            return False
+        _, end = self.reach(index, strong=True)
+        return re.match(
+            r"\s*(?:[,!.:;\-)]|$|\n|and |& |/|\(|speaking|here\b|from )", self.text[end : end + 10]
+        ) is not None and (token.kind != COMMON or index <= 3)
+
+    def _introduced(self, index: int) -> bool:
+        """Whether "I'm X" goes on like an introduction."""
+        token = self.tokens[index]
+        _, end = self.reach(index, strong=True)
+        rest = self.text[end : end + 40].lower()
+        if token.cap:
+            if token.kind & (COMMON | THING) and not token.kind & (GIVEN | SURNAME):
+                return False
+            return (
+                re.match(
+                    r"[,.!)(]|$|\n| -| and | here| from | at | speaking| again| the | a | one of | who | "
+                    r"with | writing|, ",
+                    rest,
+                )
+                is not None
+            )
+        if token.kind & (COMMON | THING) and not token.kind & GIVEN:
+            return False
+        return (
+            re.match(
+                r",? (?:here\b|from (?:the )?(?!(?:my|our|your|a|an)\b)\w+|at \w+|speaking\b|again\b|"
+                r"i \w+|and i\b)",
+                rest,
+            )
+            is not None
+        )
+
+    # --- the whole -----------------------------------------------------------------------------
+
+    def spans(self) -> Iterator[Span]:
+        """The names in running text."""
+        tokens = self.tokens
+        size = len(tokens)
+        index = 0
+        last = -2
+        while index < size:
+            token = tokens[index]
+            if not token.cap and not (
+                token.kind & GIVEN
+                or not token.kind
+                or (index and tokens[index - 1].low in _TITLES)
+                or (len(token.low) == 1 and index and tokens[index - 1].low in _OPENERS)
+            ):
+                index += 1
+                continue
+            found = self.judge(index)
+            if (
+                found is None
+                and last == index
+                and not token.cap
+                and (
+                    token.kind & GIVEN and not token.kind & (COMMON | THING) and len(token.low) > 2
+                )
+            ):
+                found = (token.start, token.end, index + 1)  # tomek and ola
+            if (
+                found is None
+                and last == index
+                and token.cap
+                and token.kind & GIVEN
+                and (not self._title_case(index) and not self._product_at(index))
+            ):
+                # "Mark" in: asked Noor and Mark
+                at, end = self.reach(index, strong=False)
+                found = (token.start, end, at)
+            if found is None:
+                index += 1
+                continue
+            start, end, at = found
+            if end > start:
+                yield start, end
+            index = max(at, index + 1)
+            last = index if index < size and tokens[index].gap in {" & ", " / "} else -2
+            if (
+                index + 1 < size
+                and tokens[index].low in {"and", "or", "&", "then", "plus", "nor"}
+                and (tokens[index].gap in {" ", ", "} and tokens[index + 1].gap == " ")
+            ):
+                last = index + 1
+
+
+_OPENERS = frozenset({"am", "i'm", "is", "name"})
+_LABELS = word_set(
+    "name names contact person from to cc bcc requester reporter author owner attn me signed "
+    "employee user customer payee beneficiary recipient holder cardholder patient student pupil "
+    "driver guest tenant agent manager parent guardian director de von an para sender "
+    "colleague admin member cardholder teacher tutor approver assignee signatory client surname "
+    "spouse seller buyer by"
+)
+_LABEL_HEADS = word_set(
+    "full first last contact display account requester billing your customer the submitted sent "
+    "reported signed card emergency legal tech technical main primary new old employee on"
 )
 
 
-def _is_name_word(word: str, folded: str, scan: Scan, *, strong: bool) -> bool:
-    """Whether a capitalised word can be a person's name."""
-    lists = words()
-    base = folded.removesuffix("'s")
-    if base in NOT_NAMES or base in TOOLS or base in scan.vendor.tools or base == scan.vendor.name:
-        return False
-    if base in lists.given_names:
-        return True
-    if base in lists.ambiguous_names or base in SURNAME_WORDS:
-        return strong
-    if base in lists.common:
-        return False
-    if "-" in base and all(part in lists.common for part in base.split("-")):
-        return False
-    if word.isupper() and len(word) > 1:
-        return strong and len(word) >= 3
-    if any(char.isupper() for char in word[1:]) and not re.match(
-        r"(?:Mc|Mac|O'|D'|De|Le|La|Van)[A-Z]|[A-Z]\w+-[A-Z]", word
-    ):
-        return False
-    return not base.endswith(("'t", "'m", "'ll", "'re", "'ve", "'d"))
+_I = re.IGNORECASE | re.MULTILINE
+_CLOSER = (
+    r"(?:many thanks|thanks|thank you|thx|tnx|ty|tia|cheers|all the best|(?:my |very |with "
+    r")?(?:best|kind|kindest|warm|warmest)(?: (?:regards|wishes))?|regards|rgds|brgds|br|kr|"
+    r"sincerely|yours(?: (?:sincerely|truly|faithfully))?|ta|respectfully|cordially|take care|"
+    r"talk soon|ciao|greetings|have a (?:nice|great|good|lovely)[\w ]{0,20}|"
+    r"looking forward[\w ]{0,30}|hope (?:this|that) helps|mit (?:freundlichen|besten) gr\w{2,6}|"
+    r"mfg|lg|vg|viele gr\w{2,6}|(?:bien )?cordialement|saludos(?: cordiales)?|un saludo|"
+    r"atentamente|atenciosamente|cumprimentos|abra\u00e7os?|xo|xx|love|peace|warmly|sent|"
+    r"appreciated|(?:cordiali |distinti )?saluti|groetjes|(?:met )?(?:vriendelijke )?groet(?:en)?|"
+    r"mvh|(?:med )?(?:v\u00e4nlig(?:a)?|vennlig|venlig) h\w+|hilsen|"
+    r"pozdrawiam|s pozdravem|pozdrav|terveisin|kve\u00f0ja|ng\u0101 mihi|"
+    r"yours|sayg\u0131lar\u0131mla|selamlar|merci|danke|gracias|grazie|obrigad[oa]|god bless|"
+    r"bless|kindly|much appreciated|over and out|best of luck|speak soon)"
+)
+CLOSING_LINE = re.compile(
+    r"^[ ]*(?:.{0,120}[.!?] )?"
+    + _CLOSER
+    + r"(?: (?:so+ much|a (?:lot|million|bunch)|again|in advance|and regards|and best|"
+    r"for \w[\w ]{0,40}|very much|all|team|everyone|and \w+ regards))*[ ,.!:\-)]*$",
+    _I,
+)
+SAME_LINE_CLOSE = re.compile(
+    r"(?:^|[\n.!?,;)] {0,2})"
+    + _CLOSER
+    + r"[,!.;:]?(?: in advance| again| a (?:lot|million|bunch)| so+ much| guys| all)?[,!.;:]?"
+    r"(?: ?[-~]{1,2})? (?=[^\n]{2,60}$)",
+    _I,
+)
+CLOSING_CUES = word_set(
+    "thanks thank thx tnx ty tia cheers best regards rgds brgds br kr sincerely yours ta "
+    "respectfully cordially care soon ciao greetings have looking hope freundlichen besten mfg lg "
+    "vg viele cordialement saludos saludo atentamente atenciosamente cumprimentos abracos abraco "
+    "xo xx love peace warmly sent appreciated saluti groetjes groet groeten mvh hilsen med "
+    "pozdrawiam pozdravem pozdrav terveisin kvedja mihi saygilarimla selamlar merci danke gracias "
+    "grazie obrigado obrigada bless kindly out luck wishes kind kindest warm warmest"
+)
+_DASH_LINE = re.compile(
+    r"(?:^|[.!?,;)]\s{1,2}|\n)[ ]*[-~/]{1,3}[ ]?(?=[^\W\d_])|(?<=[\w)])[ ](?:/|-{1,2})[ "
+    r"]?(?=[^\W\d_]+[ ]*,?[ ]*\Z)|(?<=[\w?!.)])[ ]-(?=[A-Z][^\W\d_]+(?: [A-Z]\.?)?[ ]*\Z)",
+    re.MULTILINE,
+)
+_LAST_PART = re.compile(
+    r"(?:[.!?)\u2026][ ]{1,2}|[.!?]\n|\n)(?P<n>[^\W\d_][^\n.!?:]{1,40}(?:\.[^\n.!?:]{1,30})?)[.! xX]*\Z"
+)
+_BEFORE_MAIL = re.compile(
+    r"(?P<n>[A-Z\u00c0-\u00de][\w'.\-]{1,25}(?:[ ][A-Z\u00c0-\u00de][\w'.\-]{0,25}){0,3})(?:[ "
+    r",:]{0,2}[ ]?[<(\[]|[ ,:]{1,2}[ ]?)(?:mailto:)?[\w.+\-]{1,64}@[\w\-]{1,63}\."
+)
+_TAIL = re.compile(
+    r"[ .,!)(:x]*$|[ ]?[^\w\s.,]{1,4}$|[ ]?[,|(/@\-<\u00b7\u2022]|[ ](?:from|at|with) |[ ]x{1,3}$"
+)
+
+
+def reader_of(scan: Scan) -> Reader:
+    """The reader of a text, made once."""
+    reader: Reader | None = scan.memo.get("reader")
+    if reader is None:
+        reader = scan.memo["reader"] = Reader(scan)
+    return reader
+
+
+def persons(scan: Scan) -> Iterator[Span]:
+    """Positions of persons' names that nobody told of beforehand."""
+    reader = reader_of(scan)
+    yield from reader.spans()
+    yield from _sign_offs(reader)
+    if "@" in scan.text:
+        for match in _BEFORE_MAIL.finditer(scan.text):
+            end = take_name(scan, match.start("n"), strong=True)
+            if end is not None:
+                yield match.start("n"), end
+
+
+def token_at(scan: Scan, position: int) -> int | None:
+    """The number of the word that begins at ``position``."""
+    tokens = scan.tokens
+    low, high = 0, len(tokens)
+    while low < high:
+        middle = (low + high) // 2
+        if tokens[middle].start < position:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(tokens) and tokens[low].start == position else None
 
 
 def take_name(scan: Scan, start: int, *, lower: str = "", strong: bool = False) -> int | None:
@@ -70,474 +1007,49 @@ def take_name(scan: Scan, start: int, *, lower: str = "", strong: bool = False) 
             that are no vocabulary, empty for none.
         strong: the place is one where a name is expected, so that names which are words count.
     """
-    lists = words()
-    end: int | None = None
-    position = start
-    count = 0
-    while count < 4:
-        match = _WORD.match(scan.text, position)
-        if match is None:
-            break
-        word = match[0]
-        folded = scan.lower[match.start() : match.end()]
-        if folded.endswith("'s"):
-            word, folded = word[:-2], folded[:-2]
-        stop = match.start() + len(word)
-        if count and folded in PARTICLES:
-            if not _AFTER_PARTICLE.match(scan.text, stop):
-                break
-        elif word[0].isupper():
-            initial = (
-                len(word) == 1 and count > 0 and scan.text[stop : stop + 1] in {".", "", "\n", ","}
-            )
-            if initial:
-                stop += scan.text[stop : stop + 1] == "."
-            elif count == 0:
-                if len(word) == 1 or not _is_name_word(word, folded, scan, strong=strong):
-                    return None
-            elif not (
-                _is_name_word(word, folded, scan, strong=folded in SURNAME_WORDS or strong)
-                # "Howard Finch" on a line of its own: the second word is a name, whatever it means
-                or (strong and re.match(r"[ ]?(?:[,|(]|\n|$)", scan.text[stop : stop + 3]))
-            ):
-                break
+    reader = reader_of(scan)
+    index = token_at(scan, start)
+    if index is None:
+        return None
+    token = scan.tokens[index]
+    low, kind = token.low, token.kind
+    if low in NOT_NAMES or low in reader.own or token.code:
+        return None
+    if token.cap:
+        if len(token.text) == 1:
+            found = reader._judge_initial(index, 3)
+            return found[1] if found else None
+        upper = token.text.isupper()
+        if not upper and not looks_like_name(token):
+            return None
+        if kind & GIVEN or not kind & (COMMON | THING):
+            sure = strong or not kind & (COMMON | THING)
         else:
-            known_given = folded in lists.given_names and len(folded) >= 3
-            unknown = (
-                lower == "any"
-                and folded not in lists.common
-                and folded not in TOOLS
-                and folded not in NOT_NAMES
-                and folded != scan.vendor.name
-                and folded not in scan.vendor.tools
-                and "'" not in folded
-                and not folded.endswith(("ing", "ed", "ly"))
-                and 2 <= len(folded) <= 20
-            )
-            strong_word = (
-                lower == "any" and strong and count == 0 and folded in lists.ambiguous_names
-            )
-            if not (lower and (known_given or unknown or strong_word)):
-                if count == 0:
-                    return None
-                break
-        end = stop
-        count += 1
-        gap = scan.text[stop : stop + 1]
-        if gap not in {" ", "-"} or not scan.text[stop + 1 : stop + 2].isalpha():
-            break
-        position = stop + 1
-    return end
-
-
-_I = re.IGNORECASE | re.MULTILINE
-_AGAIN = re.compile(r"(?:, | and | & | / |/| \+ |, and | or )")
-_CLOSER = (
-    r"(?:many thanks|thanks|thank you|thx|tnx|ty|tia|cheers|all the best|(?:my |very |with "
-    r")?(?:best|kind|kindest|warm|"
-    r"warmest)(?: (?:regards|wishes))?|regards|rgds|br|kr|sincerely|yours(?: (?:sincerely|truly|"
-    r"faithfully))?|"
-    r"ta|respectfully|cordially|take care|talk soon|ciao|greetings|have a (?:nice|great|good|"
-    r"lovely)[\w ]{0,20}|"
-    r"looking forward[\w ]{0,30}|hope (?:this|that) helps|mit freundlichen gr\w{2,6}|mfg|lg|vg|"
-    r"viele gr\w{2,6}|"
-    r"cordialement|saludos|un saludo|atentamente|abra\u00e7os|xo|xx|love|peace|warmly|sent|"
-    r"appreciated)"
-)
-CLOSING_LINE = re.compile(
-    r"^[ ]*(?:.{0,120}[.!?] )?"
-    + _CLOSER
-    + r"(?: (?:so+ much|a lot|again|in advance|and regards|and best|for \w[\w ]{0,40}|"
-    r"very much|all|team|everyone|and \w+ regards))*[ ,.!:\-)]*$",
-    _I,
-)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A pattern after which a person's name may stand."""
-
-    pattern: re.Pattern[str]
-    lower: str = ""
-    strong: bool = False
-    followed_by: re.Pattern[str] | None = None
-    given_only: bool = False
-    gate: tuple[str, ...] = field(default=())
-
-
-def _p(text: str) -> re.Pattern[str]:
-    return re.compile(text, _I)
-
-
-_GREETING = (
-    r"(?:hi|hello|hey|hiya|heya|dear|good (?:morning|afternoon|evening|day)|morning|afternoon|"
-    r"hallo|hola|bonjour|"
-    r"ciao|moin|greetings|salut|aloha|kia ora|gr\u00fcezi|namaste|servus|salaam|shalom|guten tag|"
-    r"gr\u00fc\u00df gott|ol\u00e1)"
-)
-_HONORIFIC = (
-    r"(?:(?:mr|mrs|ms|mx|miss|messrs|dr|prof|captain|judge|father|sister|herr|frau|mme|"
-    r"madame|monsieur|se\u00f1ora?|sr|sra)\b\.? )"
-)
-_PLACES = (
-    _Place(
-        _p(
-            r"(?:^|[.!?,:\n\"]\s{0,3}|\b(?:oh|and|well|so|ok) )"
-            + _GREETING
-            + r"(?: again| there)?[ ,]{1,2}"
-            + _HONORIFIC
-            + r"?"
-        ),
-        "any",
-        True,
-        re.compile(r"\s*(?:[,!.:;\-)]|$|\n| and | & |/|\()"),
-    ),
-    _Place(
-        _p(
-            r"(?:^|[.!?,:\n\"]\s{0,3}|\b(?:oh|and|well|so|ok) )"
-            + _GREETING
-            + r"(?: again| there)?[ ,]{1,2}"
-            + _HONORIFIC
-            + r"?"
-        ),
-        "given",
-        False,
-    ),
-    _Place(
-        _p(
-            r"\b(?:thanks|thank you|thx|cheers|merci|danke|gracias|ty)(?: so much| a lot| again| "
-            r"very much| a bunch| loads)?,? "
-        ),
-        "given",
-        False,
-        gate=("than", "thx", "cheers", "merci", "danke", "graci", "ty "),
-    ),
-    _Place(
-        _p(r"\b(?:thanks|thank you|thx|cheers)(?: so much| a lot| again| very much)?,? "),
-        "any",
-        True,
-        re.compile(r"\s*(?:[,!.;\-]|$|\n)"),
-        gate=("than", "thx", "cheers"),
-    ),
-    _Place(
-        _p(
-            r"\b(?:cc|cc'?ing|cc'?ed|bcc|attn|fao|copying(?: in)?|copied(?: in)?|looping in|loop "
-            r"in|adding)[:.]? (?:my (?:colleague|boss|manager) )?"
-        ),
-        "given",
-        False,
-        gate=("cc", "attn", "fao", "cop", "loop", "adding"),
-    ),
-    _Place(
-        _p(
-            r"\bmy (?:(?:full|first|last|given|family|legal|real|maiden|middle|sur) ?)?name(?:'s|"
-            r" is| was|:| =) ?(?:is )?"
-        ),
-        "any",
-        True,
-        gate=("name",),
-    ),
-    _Place(
-        _p(
-            r"^[ ]*(?:(?:full |first |last |contact |display |account |requester |billing |your |"
-            r"customer )?(?:name|contact(?: person)?)|from|to|cc|requester|submitted by|sent by|"
-            r"reported by|signed(?: by)?|author|attn|contact)[ ]?:[ ]{1,3}" + _HONORIFIC + r"?"
-        ),
-        "",
-        True,
-        gate=(":",),
-    ),
-    _Place(
-        _p(
-            r"\b(?:name|surname|display name) (?:from|to|as|is|of|on it is|reads|says|should be|"
-            r"shows|still says|spelled|spelt) [\"']?"
-        ),
-        "given",
-        False,
-        gate=("name",),
-    ),
-    _Place(
-        _p(r"\b(?:i'?m|i am|it'?s|this is|its|here is|here's) "),
-        "any",
-        True,
-        re.compile(
-            r",? (?:here|from (?:the )?(?!(?:my|our|your|a|an)\b)\w+|at \w+|speaking|writing|"
-            r"again)\b"
-        ),
-        gate=("i'm", "im ", "i am", "its", "it's", "this is", "here"),
-    ),
-    _Place(
-        _p(r"\b(?:i'?m|i am|this is|it'?s me,?) "),
-        "",
-        False,
-        re.compile(r"(?:,|\.|!| and | \(|\n|$| the | a | one of | who | with )"),
-        gate=("i'm", "im ", "i am", "this is", "it's me"),
-    ),
-    _Place(
-        _p(
-            r"\b(?:they |people |everyone |you can |please |just )?calls? me (?!at\b|on\b|back\b|"
-            r"when\b|if\b)"
-        ),
-        "given",
-        True,
-        gate=("call",),
-    ),
-    _Place(
-        _p(_HONORIFIC),
-        "any",
-        True,
-        gate=(
-            "mr",
-            "mess",
-            "capt",
-            "judge",
-            "father",
-            "sister",
-            "ms",
-            "mx",
-            "miss",
-            "dr",
-            "prof",
-            "herr",
-            "frau",
-            "mme",
-            "mons",
-            "se\u00f1",
-            "sr",
-            "madam",
-        ),
-    ),
-    _Place(
-        _p(
-            r"\b(?:colleagues?|co-?workers?|team ?mates?|boss|bosses|manager|supervisor|cto|ceo|"
-            r"coo|cfo|vp|director|assistant|intern|wife|husband|spouse|daughter|son|brother|"
-            r"sister|mother|father|contractor|freelancer|accountant|bookkeeper|friend|"
-            r"co-?founder|founder|predecessor|successor|new (?:hire|starter|joiner)|secretary|"
-            r"consultant)s?,?(?: named| called| is called| is|:)? (?:" + _HONORIFIC + r")?"
-        ),
-        "given",
-        True,
-    ),
-    _Place(
-        _p(
-            r"\b(?:colleagues?|co-?workers?|team ?mates?|boss|manager|assistant|intern|wife|"
-            r"husband|contractor|friend|someone|guy|person|woman|man|user|member|guest|agent|rep|"
-            r"employee|girl|lady|teammate) (?:named|called|whose name is|by the name of) "
-        ),
-        "any",
-        True,
-        gate=("named", "called", "name"),
-    ),
-    _Place(
-        _p(
-            r"\b(?:our|my|an?|another|former|new) (?:[\w\-]+ ){0,2}(?:guy|girl|lady|man|woman|"
-            r"person|people|owner|admin|administrator|lead|designer|developer|"
-            r"engineer|lawyer|auditor|accountant|bookkeeper|intern|manager|contractor|employee|"
-            r"consultant|boss|colleague|pm|tester|analyst|architect|"
-            r"freelancer|dev|sysadmin|secretary|vendor contact|contact|teammate|founder|"
-            r"volunteer|student|teacher|trainee|temp|agent|rep)(?:, |: | named | called | is | "
-            r"\(| )" + _HONORIFIC + r"?"
-        ),
-    ),
-    _Place(
-        _p(r"\b(?:me and|me &|myself and|both me and|only me and|either me or|neither me nor) "),
-        "given",
-        gate=("me ", "myself "),
-    ),
-    _Place(
-        _p(
-            r"\b(?:designers?|developers?|engineers?|lead|owner|admins?|administrator|members?|"
-            r"users?|guests?|agents?|reps?|employees?|pm|product manager|project manager|account "
-            r"manager|head of \w+|qa|tester|assignee|requester|creator|author|customer|client),? "
-            r"(?:is |was |named |called |: ?)?"
-        ),
-        "",
-        False,
-        given_only=True,
-    ),
-    _Place(
-        _p(
-            r"\b(?:asked|told|spoke (?:to|with)|spoken (?:to|with)|speak(?:ing)? (?:to|with)|"
-            r"talk(?:ed|ing)? (?:to|with)|chatt?(?:ed|ing)? (?:to|with)|heard (?:back )?from|"
-            r"e-?mail from|reply from|answer from|message from|help from|met with|hired|pinged|"
-            r"ping|in touch with|emailed|helped by|per) "
-        ),
-        "given",
-        False,
-    ),
-    _Place(
-        _p(
-            r"\b(?:ask|tell|invite|invited|inviting|add|added|adding|remove|removed|removing|"
-            r"replace|replaced|assign(?:ed)? (?:it |this |them |all |everything )?to|belong(?:s|"
-            r"ed)? to|from|by|for|to|with|and|contact|contacted|made|make|gave|give|let|is|was|"
-            r"but|when|since|because|that|if|after|before|until|so|as|about|only) "
-        ),
-        "",
-        False,
-        given_only=True,
-    ),
-)
-_LOWER_GIVEN = re.compile(
-    r"\b(?:ask|asked|tell|told|invite|invited|remove|removed|add|added|replace|replaced|and|with|"
-    r"by|from|for|to|only|let|make|made|gave|colleague|when|because|but|that|if|assigned to) "
-    r"(?P<n>[^\W\d_]{4,})\b|\b(?P<m>[^\W\d_]{4,})(?='s \w| (?:said|told|asked|says|cant|can't|"
-    r"left|quit|invited|deleted|created|mentioned|replied|and i)\b)"
-)
-_NAME_THEN = re.compile(
-    r"(?<![\w>/.])(?P<n>[A-Z\u00c0-\u00de][^\W\d_]+(?:[ "
-    r"-][A-Z\u00c0-\u00de][^\W\d_]+){0,2})(?=(?:'s (?:last day|laptop|phone|account|seat|email|"
-    r"e-mail|contract|calendar|manager|team|birthday|name|issues|login|invite|card)|"
-    r",? (?:here|speaking)(?: from| at| with|[,.!:;-]|$)| (?:told|said|says|asked|mentioned|quit|"
-    r"replied|wrote|claimed|claims|thinks|thought|insists|swears|reckons|complained|noticed|"
-    r"wants|wanted|remembers|forgot|showed|explained|promised|looked|requested|resigned|joined "
-    r"us|who left|who works|left (?:the|our|us|last|in|on|yesterday))\b|"
-    r" (?:from|in) (?:our|your|hr|accounting|accounts|finance|sales|marketing|legal|engineering|"
-    r"design|ops|it|product|procurement|support|qa)\b|"
-    r",? (?:\()?(?:our|my) (?:new |former |old |other |lead |senior |junior )?(?:admin|boss|"
-    r"manager|cto|ceo|cfo|coo|colleague|designer|developer|engineer|intern|contractor|accountant|"
-    r"teammate|lead|pm|assistant|owner|co-?founder|founder|product|project|qa|team|head|it\b|"
-    r"bookkeeper|client)))",
-    re.MULTILINE,
-)
-_AND_ME = re.compile(
-    r"(?<![\w>/.])(?P<n>[A-Z\u00c0-\u00de][^\W\d_]+(?: [A-Z\u00c0-\u00de][^\W\d_]+)?)(?= (?:and|"
-    r"&) (?:i|me|myself)\b)"
-)
-_LAST_WORD = re.compile(
-    r"[.!?)][ ]{1,2}(?P<n>[A-Z\u00c0-\u00de][^\W\d_]+(?:[ "
-    r"-][A-Z\u00c0-\u00de][^\W\d_]+){0,2})[.! ]*\Z"
-)
-_LOWER_HERE = re.compile(
-    r"(?:^|[.!?,\n]\s*|\b(?:hi|hello|hey)[,!]? )(?P<n>[^\W\d_]{2,20}(?: [^\W\d_]{2,20})?) "
-    r"here(?: from| at|[,.!:]|$)",
-    _I,
-)
-_BEFORE_MAIL = re.compile(
-    r"(?P<n>[A-Z\u00c0-\u00de][\w'.\-]{1,25}(?:[ ][A-Z\u00c0-\u00de][\w'.\-]{0,25}){0,3})(?:[ "
-    r",:]{0,2}[ ]?[<(\[]|[ ,:]{1,2}[ ]?)(?:mailto:)?[\w.+\-]{1,64}@[\w\-]{1,63}\."
-)
-_CAPITALISED = re.compile(r"(?<![\w>@/.'\-])[A-Z\u00c0-\u00de][^\W\d_]{2,}")
-SAME_LINE_CLOSE = re.compile(
-    r"(?:^|[\n.!?,;)] {0,2})"
-    + _CLOSER
-    + r"[,!.;:]?(?: in advance| again| a lot| so+ much| guys| all)?[,!.;:]?(?: ?[-~]{1,2})? "
-    r"(?=[^\n]{2,60}$)",
-    _I,
-)
-_DASH_LINE = re.compile(
-    r"(?:^|[.!?,;)]\s{1,2}|\n)[ ]*[-~/]{1,3}[ ]?(?=[^\W\d_])|(?<=[\w)])[ ](?:/|-{2})[ "
-    r"]?(?=[^\W\d_]+[ ]*,?[ ]*\Z)",
-    re.MULTILINE,
-)
-_FIRST_WORD = re.compile(
-    r"\A(?P<n>[A-Z\u00c0-\u00de][^\W\d_]+), (?=(?:thanks|thank|good|great|sorry|you|your|the|"
-    r"that|this|we|yes|no|sure|happy|it|i|in|to|there|please|glad)\b)",
-    re.IGNORECASE,
-)
-_GREETED = re.compile(
-    r"\A\W*" + _GREETING + r"(?: there| again)? (?P<n>[A-Z\u00c0-\u00de][^\W\d_]+)(?=[ ]?[,!])",
-    re.IGNORECASE,
-)
-_GROUPS = word_set(
-    "support billing sales team world people friends again all help helpdesk customer customers "
-    "service care crew gang dear good "
-    "morning afternoon evening everyone everybody folks guys there sir madam desk colleagues "
-    "admin admins staff security accounts "
-    "engineering development product success tech ladies gentlemen both you user users humans "
-    "human robot bot"
-)
-_INITIAL = re.compile(
-    r"(?<![\w.])[A-Z]\.(?:[ ]?[A-Z]\.)? (?P<s>[A-Z\u00c0-\u00de][^\W\d_]{2,})(?![\w.])"
-)
-
-
-def persons(scan: Scan) -> Iterator[Span]:
-    """Positions of persons' names that nobody told of beforehand."""
-    lists = words()
-    for place in _PLACES:
-        if place.gate and not any(part in scan.lower for part in place.gate):
-            continue
-        for match in place.pattern.finditer(scan.text):
-            yield from _after(scan, match.end(), place)
-    for match in _NAME_THEN.finditer(scan.text):
-        yield from _if_name(scan, match.start("n"))
-    for match in _AND_ME.finditer(scan.text):
-        yield from _if_name(scan, match.start("n"))
-    first = _FIRST_WORD.match(scan.text)
-    if first and scan.text[0].isupper():
-        yield from _if_name(scan, 0)
-    greeted = _GREETED.match(scan.text)
-    if greeted and greeted["n"][0].isupper():
-        # who greets "Rowan," or "Fern," at the very start means a person, whatever the word
-        word = scan.lower[greeted.start("n") : greeted.end("n")]
-        if word not in _GROUPS | NOT_NAMES and word != scan.vendor.name:
-            yield greeted.span("n")
-    for match in _INITIAL.finditer(scan.text):
-        if scan.lower[match.start("s") : match.end("s")] not in lists.common | TOOLS:
-            yield match.span()
-    last = _LAST_WORD.search(scan.text)
-    if last:
-        yield from name_to_line_end(scan, last.start("n"), lower="", strong=True)
-    for match in _LOWER_HERE.finditer(scan.text):
-        end = take_name(scan, match.start("n"), lower="any", strong=True)
-        if end is not None and scan.lower.startswith((" here", ", here"), end):
-            yield match.start("n"), end
-    for match in _LOWER_GIVEN.finditer(scan.lower):
-        group = "n" if match["n"] else "m"
-        if match[group] in lists.given_names:
-            yield match.span(group)
-    if "@" in scan.text:
-        for match in _BEFORE_MAIL.finditer(scan.text):
-            yield from _if_name(scan, match.start("n"))
-    for match in _CAPITALISED.finditer(scan.text):
-        if scan.lower[match.start() : match.end()] in lists.given_names and not _in_path(
-            scan, match.end()
-        ):
-            end = take_name(scan, match.start())
-            if end is not None:
-                yield match.start(), end
-    yield from _sign_offs(scan)
-
-
-def _in_path(scan: Scan, end: int) -> bool:
-    return scan.text[end : end + 3].lstrip().startswith((">", "=", "("))
-
-
-def _if_name(scan: Scan, start: int) -> Iterator[Span]:
-    end = take_name(scan, start)
-    if end is not None:
-        yield start, end
-
-
-def _after(scan: Scan, start: int, place: _Place) -> Iterator[Span]:
-    lists = words()
-    for _ in range(4):
-        end = take_name(scan, start, lower=place.lower, strong=place.strong)
-        if end is None:
-            return
-        if place.followed_by and not place.followed_by.match(scan.text, end):
-            return
-        first = _WORD.match(scan.lower, start)
-        if place.given_only and (
-            first is None or first[0].removesuffix("'s") not in lists.given_names
-        ):
-            tokens = scan.text[start:end].split()
-            if len(tokens) < 2 or not all(token[:1].isupper() for token in tokens):
-                return
-            if scan.lower[max(0, start - 5) : start] == "from ":
-                return  # "I'm writing from Northpeak Labs"
-        yield start, end
-        more = _AGAIN.match(scan.text, end)
-        if more is None or not scan.text[more.end() : more.end() + 1].isupper():
-            return
-        start = more.end()
-        # the second of "Dana, Can you" must be a name by itself
-        place = _Place(place.pattern, given_only=more[0].startswith(","))
+            sure = bool(kind & SURNAME) and strong
+        if low in PARTICLES and reader._cap_at(index + 1):
+            sure = True
+        if not sure or (upper and (len(low) < 3 or (not kind & GIVEN and len(low) < 5))):
+            return None
+        return reader.reach(index, strong=strong)[1]
+    if low in PARTICLES and reader._cap_at(index + 1) and strong:
+        return reader.reach(index + 1, strong=True)[1]
+    if len(low) == 1 and lower == "any" and strong:
+        found = reader._judge_lower(index, 3)
+        return found[1] if found else None
+    given = bool(kind & GIVEN) and not kind & (COMMON | THING) and len(low) >= 3
+    unknown = lower == "any" and not kind & (COMMON | THING) and "'" not in low and len(low) >= 2
+    word = lower == "any" and strong and bool(kind & GIVEN)
+    if not (lower and (given or unknown or word)):
+        return None
+    return reader.reach(index, strong=strong)[1]
 
 
 def lines_of(scan: Scan) -> list[tuple[int, int]]:
     """Start and end of every line that holds text, without the space around it."""
-    spans: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] | None = scan.memo.get("lines")
+    if spans is not None:
+        return spans
+    spans = scan.memo["lines"] = []
     start = 0
     for line in scan.text.split("\n"):
         lead = len(line) - len(line.lstrip())
@@ -547,28 +1059,47 @@ def lines_of(scan: Scan) -> list[tuple[int, int]]:
     return spans
 
 
-def _sign_offs(scan: Scan) -> Iterator[Span]:
-    for match in SAME_LINE_CLOSE.finditer(scan.text):
-        yield from name_to_line_end(scan, match.end(), lower="any", strong=True)
-    for match in _DASH_LINE.finditer(scan.text):
-        if scan.text.find("\n", match.end()) < 0 or not scan.text[match.end() :].strip().count(
-            "\n"
-        ):
-            before = scan.text[: match.start()].rstrip("\n")
+def _sign_offs(reader: Reader) -> Iterator[Span]:
+    scan = reader.scan
+    text = scan.text
+    closing = not scan.prefilter or not CLOSING_CUES.isdisjoint(scan.vocabulary)
+    if closing:
+        for place in same_line_closes(scan):
+            yield from name_to_line_end(scan, place, lower="any", strong=True)
+    for match in _DASH_LINE.finditer(text):
+        if not text[match.end() :].strip().count("\n") > 1:
+            before = text[: match.start()].rstrip("\n")
             previous = before[before.rfind("\n") + 1 :].lstrip()
             if not previous.startswith(("-", "*", "\u2022")):
-                yield from name_to_line_end(scan, match.end(), lower="given", strong=True)
+                yield from name_to_line_end(scan, match.end(), lower="any", strong=True)
     lines = lines_of(scan)
-    for index, (start, end) in enumerate(lines):
-        if CLOSING_LINE.match(scan.text[start:end]) and index + 1 < len(lines):
+    for index in closing_lines(scan):
+        if index + 1 < len(lines):
             yield from name_to_line_end(scan, lines[index + 1][0], lower="any", strong=True)
     if len(lines) >= 2:
         start, end = lines[-1]
-        alone = re.fullmatch(r"[^\W\d_]{3,15}[ :;)(.!-]*", scan.text[start:end]) is not None
-        own = scan.text[:start].endswith("\n\n") and len(scan.text) > 40
+        alone = re.fullmatch(r"[^\W\d_]{3,15}[ :;)(.!-]*", text[start:end]) is not None
+        own = text[:start].endswith("\n\n") and len(text) > 40
         lower = "any" if alone and own else "given"
-        yield from name_to_line_end(scan, start, lower=lower, strong=False)
-    block = signature_block(scan, lines)
+        yield from name_to_line_end(scan, start, lower=lower, strong=alone and own)
+        # "Imogen," on a line of its own above the message
+        first = re.fullmatch(
+            r"([^\W\d_][^\W\d_'\-]+(?: [^\W\d_'\-]+)?)[,!:.]?", text[slice(*lines[0])]
+        )
+        if first and text[lines[0][1] - 1] in ",!:" and text[lines[0][0]].isupper():
+            name = take_name(scan, lines[0][0], strong=True)
+            if name is not None and name >= lines[0][1] - 1:
+                yield lines[0][0], name
+    last = _LAST_PART.search(text)
+    if last and len(last["n"].split()) <= 5:
+        start = last.start("n")
+        last_at = token_at(scan, start)
+        if last_at is not None:
+            token = scan.tokens[last_at]
+            if token.cap or not token.kind & (COMMON | THING):
+                # a message that ends with a name and nothing else
+                yield from name_to_line_end(scan, start, lower="given", strong=True)
+    block = signature_block(scan)
     if block:
         yield block[0]
 
@@ -576,13 +1107,45 @@ def _sign_offs(scan: Scan) -> Iterator[Span]:
 _CONTACT = re.compile(r"\d{3}|@|\bwww\.|://|\biban\b|\bvat\b", re.IGNORECASE)
 
 
-def signature_block(scan: Scan, lines: list[tuple[int, int]]) -> tuple[Span, list[Span]] | None:
+def same_line_closes(scan: Scan) -> list[int]:
+    """Where something follows on the line of a closing word: "Thanks, Jo"."""
+    found: list[int] | None = scan.memo.get("same lines")
+    if found is None:
+        found = scan.memo["same lines"] = []
+        if not scan.prefilter or not CLOSING_CUES.isdisjoint(scan.vocabulary):
+            found += [match.end() for match in SAME_LINE_CLOSE.finditer(scan.text)]
+    return found
+
+
+def closing_lines(scan: Scan) -> list[int]:
+    """The numbers of the lines (of :func:`lines_of`) that say nothing but goodbye."""
+    found: list[int] | None = scan.memo.get("closings")
+    if found is None:
+        found = scan.memo["closings"] = []
+        if not scan.prefilter or not CLOSING_CUES.isdisjoint(scan.vocabulary):
+            found += [
+                number
+                for number, (start, end) in enumerate(lines_of(scan))
+                if CLOSING_LINE.match(scan.text[start:end])
+            ]
+    return found
+
+
+def signature_block(scan: Scan) -> tuple[Span, list[Span]] | None:
     """The name and the further parts of a signature that ends a message without a closing word."""
+    if "block" not in scan.memo:
+        scan.memo["block"] = _signature_block(scan, lines_of(scan))
+    block: tuple[Span, list[Span]] | None = scan.memo["block"]
+    return block
+
+
+def _signature_block(scan: Scan, lines: list[tuple[int, int]]) -> tuple[Span, list[Span]] | None:
     if lines:
         low, high = lines[-1]
         ends = [match.end() for match in re.finditer(r"[.!?)] (?=[^\W\d_])", scan.text[low:high])]
         if ends and high - low - ends[-1] <= 70:
             lines = [*lines[:-1], (low, low + ends[-1] - 1), (low + ends[-1], high)]
+    kind = words().kind
     for index in range(len(lines) - 1, max(0, len(lines) - 6), -1):
         start, end = lines[index]
         text = scan.text[start:end]
@@ -590,7 +1153,7 @@ def signature_block(scan: Scan, lines: list[tuple[int, int]]) -> tuple[Span, lis
             return None
         while scan.text[start] in "-~/ *" and start < end - 1:
             start += 1
-        stop = take_name(scan, start, strong=True)
+        stop = take_name(scan, start, strong=True, lower="given")
         if stop is None:
             continue
         if stop < end and not re.match(
@@ -603,8 +1166,8 @@ def signature_block(scan: Scan, lines: list[tuple[int, int]]) -> tuple[Span, lis
         tokens = name.split()
         first = scan.lower[start:stop].split()[0]
         contact = any(_CONTACT.search(scan.text[low:high]) for low, high in rest)
-        sure = first in words().given_names or first in words().ambiguous_names
-        if sure or len(tokens) >= 2 or (contact and first not in words().common):
+        sure = bool(kind(first) & GIVEN)
+        if sure or len(tokens) >= 2 or (contact and not kind(first) & COMMON):
             if stop == end and index + 1 == len(lines) and not sure and index < 1:
                 return None
             return (start, stop), rest
@@ -613,16 +1176,19 @@ def signature_block(scan: Scan, lines: list[tuple[int, int]]) -> tuple[Span, lis
 
 def name_to_line_end(scan: Scan, start: int, *, lower: str, strong: bool) -> Iterator[Span]:
     """The name that begins at ``start``, if nothing but a signature follows it on the line."""
-    while scan.text[start : start + 1] in {" ", "-", "~"}:
+    while scan.text[start : start + 1] in {" ", "-", "~", "/", "*", "_"}:
         start += 1
-    initial = re.match(r"[^\W\d_]\. ?(?=[^\W\d_]{2})", scan.text[start : start + 8])
-    low = initial.end() if initial else 0
-    end = take_name(scan, start + low, lower=lower, strong=strong)
+    title = re.match(
+        r"(?:mr|mrs|ms|miss|dr|prof|hr|herr|frau|sr|sra)\b\.? ?", scan.lower[start : start + 6]
+    )
+    if title:
+        start += title.end()
+    end = take_name(scan, start, lower=lower, strong=strong)
     if end is None:
         initials = re.match(r"[A-Z]\.?[A-Z]?\.?(?=\s*$|\s*\n)", scan.text[start : start + 8])
         if initials and strong and scan.text[start : start + 2] not in {"OK", "IT", "HR"}:
             yield start, start + initials.end()
         return
     rest = scan.text[end:].split("\n", 1)[0]
-    if re.match(r"[ .,!)(:x]*$|[ ]?[^\w\s.,]{1,4}$|[ ]?[,|(/@\-<]| (?:from|at|with) ", rest):
+    if _TAIL.match(rest):
         yield start, end

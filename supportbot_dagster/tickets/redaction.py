@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.tickets.engine import Engine, build_engine
+from supportbot_dagster.tickets.engine import Engine, build_engine, make_scan
 from supportbot_dagster.tickets.known import Known, KnownIndex, index_of
+from supportbot_dagster.tickets.persons import looks_like_name, reader_of
+from supportbot_dagster.tickets.rule import Scan, Token
+from supportbot_dagster.tickets.rules_value import looks_kept
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import TOOLS, strip_invisible, words
-
-PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{1,20}>")
-"""A typed placeholder, such as ``<EMAIL>``."""
+from supportbot_dagster.tickets.words import COMMON, GIVEN, THING, strip_invisible
 
 
 class Redactor:
@@ -32,11 +32,23 @@ class Redactor:
     Args:
         vendor: what belongs to the product itself and may stay.
         without: names of recognizers to leave out; for tests, which show that each one counts.
+        prefilter: whether rules that cannot hit are skipped; off in the test that shows that this
+            changes nothing.
+        ner_model: name or folder of an installed spaCy pipeline whose persons and organisations
+            count as well; empty for none. Slower, and the results depend on the model.
     """
 
-    def __init__(self, vendor: Vendor | None = None, without: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        vendor: Vendor | None = None,
+        without: frozenset[str] = frozenset(),
+        prefilter: bool = True,
+        ner_model: str = "",
+    ) -> None:
         self.vendor = vendor or Vendor()
         self._without = without
+        self._prefilter = prefilter
+        self._ner_model = ner_model
         self._engine: Engine | None = None
         self._vendor_words = frozenset({self.vendor.name, *self.vendor.tools} - {""})
 
@@ -46,24 +58,19 @@ class Redactor:
 
     def redact(self, text: str, known: KnownIndex | None = None) -> str:
         """Redact one text with names prepared by :meth:`prepare`."""
-        text = strip_invisible(text)
-        if not text.strip():
-            return text
-        if self._engine is None:
-            self._engine = build_engine(self._without)
-        found: set[tuple[str, str]] = set()
-        done = self._pass(text, known, found)
-        again = self._prepare_found(found)
-        return self._pass(done, again, set()) if again else done
+        return self.redact_all([text], known)[0]
 
     def redact_all(self, texts: Sequence[str], known: KnownIndex | None = None) -> list[str]:
         """Redact the texts of one conversation; a name found in one counts in all of them."""
         if self._engine is None:
-            self._engine = build_engine(self._without)
+            self._engine = build_engine(self._without, self._prefilter, self._ner_model)
+        engine = self._engine
         found: set[tuple[str, str]] = set()
-        done = [self._pass(strip_invisible(text), known, found) for text in texts]
+        analyzed = [
+            engine.analyze(strip_invisible(text), self.vendor, known, found) for text in texts
+        ]
         again = self._prepare_found(found)
-        return [self._pass(text, again, set()) for text in done] if again else done
+        return [engine.redact(one, again) for one in analyzed]
 
     def _prepare_found(self, found: set[tuple[str, str]]) -> KnownIndex | None:
         """Names that context gave away, to be found where no context does."""
@@ -76,18 +83,6 @@ class Redactor:
                 secrets=tuple(sorted(text for entity, text in found if entity == "SECRET")),
             )
         )
-
-    def _pass(self, text: str, known: KnownIndex | None, found: set[tuple[str, str]]) -> str:
-        engine = self._engine
-        if engine is None or not text.strip():
-            return text
-        parts = PLACEHOLDER.split(text)
-        if len(parts) == 1:
-            return engine.redact(text, self.vendor, known, found)
-        # what is redacted already stays as it is, so that redacting twice changes nothing
-        marks = PLACEHOLDER.findall(text)
-        done = [engine.redact(part, self.vendor, known, found) for part in parts]
-        return "".join(part + mark for part, mark in zip(done, [*marks, ""], strict=True))
 
     def redact_text(
         self,
@@ -139,12 +134,26 @@ def redact_rows(rows: Iterable[Any], redactor: Redactor) -> Iterator[dict[str, A
         yield {"id": row["id"], "text": redactor.redact_text(row["text"], people, (), mails)}
 
 
-_CAPITAL_PAIR = re.compile(r"(?<![.!?:>\n] )(?<![<\w>/])\b[A-Z][a-z]{2,} [A-Z][a-z]{2,}\b(?! ?>)")
 _DOUBTS = (
     ("long number", re.compile(r"(?<![\w.,\-])\d[\d \-]{6,}\d(?![\w.,\-])")),
-    ("at sign", re.compile(r"\S@\S")),
+    ("at sign", re.compile(r"\S@(?!example\.(?:com|org|net)\b)\S")),
     ("password", re.compile(r"\b(?:password|passcode|pin)\b[^<\n]{0,8}[=:][^<\n]{0,3}\w", re.I)),
     ("foreign script", re.compile(r"[\u0370-\u1cff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")),
+    (
+        "code",
+        re.compile(
+            r"(?<![\w.\-/:=<@#])(?=[\w\-/]*[A-Z])(?=(?:[\w\-/]*\d){4})[A-Za-z0-9]+(?:[\-/_][A-Za-z0-9]+)*(?![\w.=(])"
+        ),
+    ),
+)
+_NUMBER = re.compile(
+    r"(?<![\w.,:/@\-+$])(?=[\w\-/]*\d[\w\-/]*\d)[A-Za-z0-9][\w\-/]{2,20}(?![\w%@=(]|[.:]\d)"
+)
+_KEY = re.compile(
+    r"[A-Z]{2,6}-\d{1,5}|[A-Z]{1,4}\d{4}|(?:CVE|KB|RFC|ISO|SHA|UTF|E|ERR|TL)-?[\d\-]+[A-Z]?|[\d:TZ.+\-]+"
+)
+_PLAIN_DATE = re.compile(
+    r"(?:19|20)\d\d[- ]\d\d[- ]\d\d(?:[- ]\d\d)?|(?:19|20)\d\d ?- ?(?:19|20)\d\d|\d{1,3}(?: \d{3})+"
 )
 
 
@@ -153,15 +162,58 @@ def doubts(redacted: str, vendor: Vendor) -> list[str]:
 
     Returns:
         Reasons without any text of the message: ``long number``, ``at sign``, ``password``,
-        ``foreign script``, ``capitalised pair``.
+        ``foreign script``, ``code``, ``number``, ``capitalised pair``, ``name``.
     """
     text = redacted
     for mail in vendor.emails:
         text = text.replace(mail, "")
-    reasons = [reason for reason, pattern in _DOUBTS if pattern.search(text)]
-    known = words().common | TOOLS | vendor.tools | {vendor.name}
-    for match in _CAPITAL_PAIR.finditer(text):
-        if not any(word.lower() in known for word in match[0].split()):
-            reasons.append("capitalised pair")
-            break
-    return reasons
+    scan = make_scan(text, vendor)
+    reasons = [
+        reason
+        for reason, pattern in _DOUBTS
+        if any(
+            not (reason == "code" and (_KEY.fullmatch(match[0]) or scan.speaks_of_docs))
+            and not (reason == "long number" and _PLAIN_DATE.fullmatch(match[0]))
+            for match in pattern.finditer(scan.text)
+        )
+    ]
+    if any(
+        looks_kept(scan, match.start(), match[0])
+        for match in _NUMBER.finditer(scan.text)
+        if "long number" not in reasons and "code" not in reasons
+    ):
+        reasons.append("number")
+    reason = _doubtful_name(scan)
+    return [*reasons, reason] if reason else reasons
+
+
+def _doubtful_name(scan: Scan) -> str:
+    """Whether names are left, or capitals that vocabulary does not explain."""
+    reader = reader_of(scan)
+    products = reader.products()
+    before: Token | None = None
+    single = False
+    for token in scan.tokens:
+        kind = token.kind
+        known = kind & (COMMON | THING)
+        if token.code or len(token.text) < 3 or token.low in products:
+            pass
+        elif token.cap and looks_like_name(token):
+            if not known:
+                if (
+                    before is not None
+                    and token.gap == " "
+                    and before.cap
+                    and not before.first
+                    and not before.kind & (COMMON | THING)
+                ):
+                    return "capitalised pair"
+                # a word that is in no list may also begin a sentence with a slip of the pen
+                single = single or kind != 0 or not token.first or token.gap.endswith('"')
+            elif kind & GIVEN and not kind & THING and not token.first:
+                # "Per" amid small letters; "Mark All Read" is a label
+                single = single or (before is not None and not before.cap and token.gap == " ")
+        elif kind & GIVEN and not known and token.text.islower():
+            single = True
+        before = token
+    return "name" if single else ""

@@ -16,8 +16,46 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from supportbot_dagster.tickets.vendor import Vendor
+from supportbot_dagster.tickets.words import THING, words
+
+_TOKEN = re.compile(r"[^\W\d_]+(?:['\-][^\W\d_]+)*")
+_CODE_BEFORE = frozenset("._@\\#&$%<={~0123456789")
+_CODE_AFTER = frozenset("_@=0123456789")
+_STARTS = re.compile(r"[.!?:;\n\u2022>|*\[{\u2192]|(?:^|\s)[\-/]{1,3}\s?$|[\"(]")
+
+
+class Token:
+    """A word of a text and what can be said of it by itself.
+
+    Attributes:
+        start: where it begins in the text.
+        end: where it ends, a genitive's ``'s`` not included.
+        text: as written.
+        low: folded.
+        kind: bits of :attr:`supportbot_dagster.tickets.words.Words.kinds`.
+        cap: whether it begins with a capital.
+        gap: what stands between the word before and this one.
+        first: whether a sentence, a quotation or an item begins here, where any word may have
+            a capital.
+        code: whether it is a part of something longer: an address, a path, a variable.
+    """
+
+    __slots__ = ("cap", "code", "end", "first", "gap", "kind", "low", "start", "text")
+
+    def __init__(self, start: int, text: str, low: str, kind: int, gap: str) -> None:
+        self.start = start
+        self.end = start + len(text)
+        self.text = text
+        self.low = low
+        self.kind = kind
+        self.cap = text[0].isupper()
+        self.gap = gap
+        self.first = gap != " " and (not gap or _STARTS.search(gap) is not None)
+        self.code = False
 
 
 @dataclass(frozen=True)
@@ -28,13 +66,78 @@ class Scan:
         text: the shadow of the text.
         lower: the folded text; same length as ``text``.
         vendor: what may stay.
+        digits: how many digits the text holds.
+        prefilter: whether rules may be skipped that cannot hit; only for tests of that.
+        memo: what one recognizer found out about the text and another wants as well.
     """
 
     text: str
     lower: str
     vendor: Vendor
-    has_digit: bool
-    known_names: frozenset[str] = frozenset()
+    digits: int
+    prefilter: bool = True
+    memo: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """The words of the text."""
+        kinds, kind, own = words().kinds, words().kind, self.vendor.words
+        text, lower = self.text, self.lower
+        found: list[Token] = []
+        last = 0
+        size = len(text)
+        for match in _TOKEN.finditer(text):
+            start, end = match.span()
+            low = lower[start:end]
+            word = text[start:end]
+            if low[-2:] == "'s":
+                word, low = word[:-2], low[:-2]
+            bits = kinds.get(low)
+            if bits is None:
+                bits = kind(low)
+            if low in own:
+                bits |= THING
+            token = Token(start, word, low, bits, text[last:start])
+            before = text[start - 1] if start else " "
+            after = text[end] if end < size else " "
+            if before != " " and before in _CODE_BEFORE:
+                # "J.R. Hartley" and "...and" are no code
+                token.code = before != "." or not (
+                    start >= 2
+                    and ((text[start - 2].isupper() and token.cap) or text[start - 2] == ".")
+                )
+            if after != " " and not token.code:
+                if after in _CODE_AFTER:
+                    token.code = True
+                elif after in "./\\" and end + 1 < size and len(word) > 1:
+                    follow = text[end + 1]
+                    token.code = follow.isalnum() and not (
+                        after == "/" and token.cap and follow.isupper()
+                    )
+            found.append(token)
+            last = end
+        return found
+
+    @cached_property
+    def features(self) -> frozenset[str]:
+        """What the text holds, for the prefilter: see :data:`FEATURES`."""
+        lower = self.lower
+        longest = max(map(len, lower.split()), default=0)
+        found = {name for name, pattern in _FEATURES if pattern.search(lower)}
+        found.update(f"run{size}" for size in _RUNS if longest >= size)
+        return frozenset(found)
+
+    @cached_property
+    def speaks_of_docs(self) -> bool:
+        """Whether docs, samples or instructions are mentioned anywhere."""
+        if self.prefilter and _DOCUMENTING.isdisjoint(self.vocabulary):
+            return False
+        return _DOCUMENTED.search(self.lower) is not None
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """The folded words of the text, which rules' cues are looked up in."""
+        return frozenset(_CUE.findall(self.lower))
 
     def before(self, position: int, length: int = 40) -> str:
         """The folded characters just before ``position``, up to ``length``."""
@@ -43,6 +146,22 @@ class Scan:
     def after(self, position: int, length: int = 20) -> str:
         """The folded characters from ``position`` on, up to ``length``."""
         return self.lower[position : position + length]
+
+
+_RUNS = (12, 16, 24, 32)
+_FEATURES = (
+    ("host", re.compile(r"\.[^\W\d_]{2}")),
+    ("quad", re.compile(r"\.\d{1,3}\.\d")),
+    ("hexes", re.compile(r"[:\-.][0-9a-f]{2,4}[:\-.][0-9a-f]{2}")),
+    ("colons", re.compile(r":[0-9a-f]{0,4}:")),
+    ("coded", re.compile(r"[^\W\d_][ \-_/#.]?\d")),
+    ("dash", re.compile(r"\d-\d")),
+)
+FEATURES = frozenset({name for name, _ in _FEATURES} | {f"run{size}" for size in _RUNS})
+"""Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of hexadecimal
+digits, colons with such between them, a letter next to a digit, a dash between digits, a word of so many
+characters."""
+_CUE = re.compile(r"[^\W\d_]+")
 
 
 Accept = Callable[["re.Match[str]", Scan], bool]
@@ -60,7 +179,12 @@ class Rule:
         entity: the type of what is found; its placeholder is ``<entity>``.
         pattern: compiled pattern; group ``x`` is what is redacted, else the whole match.
         gate: the pattern is tried only if one of these is in the folded text; empty for always.
-        digits: the pattern is tried only if the text holds a digit.
+        cues: the pattern is tried only if one of these is a word of the folded text; empty for
+            always.
+        digits: how many digits the text must hold for the pattern to be tried.
+        needs: features (of :data:`FEATURES`) that the text must have for the pattern to be tried.
+        folded: the pattern runs on the folded text, where it is several times as fast as one that
+            ignores case; it is written in lower case and ASCII letters then.
         accept: the test that a match must pass.
         score: decides between overlapping finds, 0 to 1.
     """
@@ -68,20 +192,32 @@ class Rule:
     entity: str
     pattern: re.Pattern[str]
     gate: tuple[str, ...] = ()
-    digits: bool = False
+    cues: frozenset[str] = frozenset()
+    digits: int = 0
+    needs: frozenset[str] = frozenset()
+    folded: bool = False
     accept: Accept = field(default=_always)
     score: float = 0.8
 
+    def may_hit(self, scan: Scan) -> bool:
+        """Whether the pattern is worth trying; says no only where it cannot match."""
+        if self.digits > scan.digits:
+            return False
+        if self.needs and not self.needs <= scan.features:
+            return False
+        if self.cues and self.cues.isdisjoint(scan.vocabulary):
+            return False
+        if self.gate:
+            lower = scan.lower
+            return any(part in lower for part in self.gate)
+        return True
+
     def spans(self, scan: Scan) -> list[tuple[int, int]]:
-        """Where the rule applies in ``scan``."""
-        if self.digits and not scan.has_digit:
-            return []
-        if self.gate and not any(part in scan.lower for part in self.gate):
-            return []
+        """Where the rule applies in ``scan``, whatever :meth:`may_hit` says."""
         group = "x" if "x" in self.pattern.groupindex else 0
         return [
             match.span(group)
-            for match in self.pattern.finditer(scan.text)
+            for match in self.pattern.finditer(scan.lower if self.folded else scan.text)
             if match.end(group) > match.start(group) and self.accept(match, scan)
         ]
 
@@ -110,6 +246,35 @@ UNIT_AFTER = re.compile(
     r"^\s*(?:%|px|ms|kb|mb|gb|tb|bytes?|rows?|issues?|records?|items?|users?|requests?|seconds?|"
     r"minutes?|hours?|days?|eur|usd|gbp|dollars?|euros?|x\d|comments?|tickets?|lines?|files?)\b"
 )
+
+
+_DOCUMENTED = re.compile(
+    # the lookbehind spares hosts such as acme.example
+    r"(?<![.@\-])\b(?:docs?|documentation|(?<!for )examples?(?! (?:order|invoice|booking|customer|ticket|account|case|user|of)\b)|samples?|placeholders?|dummy|tooltip|quickstart|quick start|"
+    r"test (?:cards?|numbers?|data|values?|mode)|sandbox|leaflet|tutorial|(?:help |setup |kb )?articles?|"
+    r"instructions|demo|readme|api (?:guide|reference)|your (?:guide|faq|video|manual|site|blog)|"
+    r"template (?:says|shows|has)|accepts|expects|expected|seed(?:ed)?)\b(?!\.[a-z])"
+)
+_DOCUMENTING = frozenset(
+    "doc docs documentation example examples sample samples placeholder placeholders dummy tooltip quickstart "
+    "quick test sandbox leaflet tutorial article articles instructions demo readme api your template accepts "
+    "expects expected seed seeded".split()
+)
+_SENTENCE_END = re.compile(r"[.!?](?=\s)|\n\s*\n")
+
+
+def documented(scan: Scan, start: int, end: int) -> bool:
+    """Whether a sentence speaks of an example from docs, samples or instructions."""
+    if scan.prefilter and not scan.speaks_of_docs:
+        return False
+    low = max(0, start - 220)
+    head = scan.lower[low:start]
+    stops = [match.end() for match in _SENTENCE_END.finditer(head)]
+    head = head[stops[-1] :] if stops else head
+    tail = scan.lower[end : end + 160]
+    stop = _SENTENCE_END.search(tail)
+    tail = tail[: stop.start()] if stop else tail
+    return _DOCUMENTED.search(head) is not None or _DOCUMENTED.search(tail) is not None
 
 
 def digits_of(text: str) -> str:

@@ -11,13 +11,14 @@ from supportbot_dagster.tickets.rule import Rule
 from supportbot_dagster.tickets.rules_identity import ADDRESS, BIRTH, GOVERNMENT_ID, REFERENCE, UUID
 from supportbot_dagster.tickets.rules_number import CARD, IBAN, IP, MAC, PHONE, WALLET
 from supportbot_dagster.tickets.rules_secret import PASSWORD, SECRET
+from supportbot_dagster.tickets.rules_value import CODE, REFERENCE_VALUE, STATE_VALUE
 from supportbot_dagster.tickets.rules_web import EMAIL, HANDLE, URL, WORKSPACE
 
 RULES: dict[str, list[Rule]] = {
     "email": EMAIL,
     "url": URL,
     "workspace": WORKSPACE,
-    "secret": SECRET,
+    "secret": SECRET + CODE,
     "password": PASSWORD,
     "card": CARD,
     "iban": IBAN,
@@ -25,8 +26,8 @@ RULES: dict[str, list[Rule]] = {
     "ip": IP,
     "mac": MAC,
     "phone": PHONE,
-    "government_id": GOVERNMENT_ID,
-    "reference": REFERENCE,
+    "government_id": GOVERNMENT_ID + STATE_VALUE,
+    "reference": REFERENCE + REFERENCE_VALUE,
     "uuid": UUID,
     "address": ADDRESS,
     "birth": BIRTH,

@@ -12,10 +12,13 @@ from supportbot_dagster.tickets.rule import (
     UNIT_AFTER,
     Rule,
     Scan,
+    documented,
     end_of,
     regex,
+    start_of,
     value_of,
 )
+from supportbot_dagster.tickets.words import word_set
 
 # --- government ids ----------------------------------------------------------------------------
 
@@ -24,7 +27,7 @@ _ID_WORD = (
     r"ref\w*)|"
     r"tin|ein|itin|ssn|social security(?: number| no\.?)?|sin|nino?|national insurance(?: number|"
     r" no\.?)?|"
-    r"ni number|nhs(?: number)?|"
+    r"ni(?: number)?|nhs(?: number)?|"
     r"passport(?: number| no\.?)?|driv(?:er'?s?|ing) licen[cs]e(?: number| no\.?)?|"
     r"ust-?id(?:-?nr)?\.?|ust-?idnr\.?|steuer(?:nummer|-?id)|mwst|tva|siren|siret|nif|nie|cif|"
     r"dni|iva|p\.? ?iva|"
@@ -41,10 +44,21 @@ _ID_WORD = (
 )
 
 
+_ID_CUES = word_set(
+    "vat tax tin ein itin ssn social sin ni nin nino national nhs passport driver drivers driving ust ustid "
+    "ustidnr steuer steuernummer mwst tva siren siret nif nie cif dni iva p piva partita codice cpf "
+    "cnpj curp rfc abn acn tfn gst gstin pan aadhar aadhaar personnummer pesel bsn kvk btw nric fin "
+    "hkid cuit cuil rut identity id personal employee staff student company registration "
+    "handelsregister crn imei serial vin policy medicare member membership"
+)
+
+
 def _is_id(match: re.Match[str], scan: Scan) -> bool:
     value = value_of(match)
     count = sum(char.isdigit() for char in value)
     if re.fullmatch(r"(?:19|20)\d\d", value) or re.match(r"tl-\d", value.lower()):
+        return False
+    if documented(scan, start_of(match), end_of(match)):
         return False
     return count >= 5 or (count >= 3 and len(value) >= 8)
 
@@ -58,9 +72,12 @@ GOVERNMENT_ID = [
             + r"\b(?:[ ](?:is|number|no\.?|nr\.?|id|was|on file|to|:|should be)){0,3}[ "
             r"]?[:#=.\-(]{0,2}[ ]{0,2}"
             r"(?P<x>[a-z]{0,4}[ ]?[\d][a-z0-9]*(?:[ .\-/][a-z]{0,2}\d[a-z0-9]*){0,6}(?:[ "
-            r"]?[a-z]\b(?![ ][a-z]))?)"
+            r"]?[a-z]\b(?![ ][a-z]))?)",
+            flags=0,
         ),
-        digits=True,
+        folded=True,
+        cues=_ID_CUES,
+        digits=3,
         accept=_is_id,
         score=0.89,
     ),
@@ -68,21 +85,24 @@ GOVERNMENT_ID = [
         "ID",
         regex(
             r"\b" + _ID_WORD + r"\b(?:[ ](?:is|number|no\.?|nr\.?|id|was)){0,3}[ ]?[:#=]{0,1}[ "
-            r"]{0,2}(?P<x>(?=[A-Z0-9]{0,20}\d)[A-Z0-9][A-Z0-9\-]{5,20})\b"
+            r"]{0,2}(?P<x>(?=[a-z0-9]{0,20}\d)[a-z0-9][a-z0-9\-]{5,20})\b",
+            flags=0,
         ),
-        digits=True,
+        folded=True,
         accept=_is_id,
+        digits=3,
+        cues=_ID_CUES,
         score=0.885,
     ),
     Rule(
         "ID",
         regex(r"(?<![\w\-])(?P<x>(?!000|666|9)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4})(?![\w\-])"),
-        digits=True,
         accept=lambda match, scan: (
             "-" in match["x"]
             or "ss" in scan.before(match.start("x"), 24)
             or "social" in scan.before(match.start("x"), 30)
         ),
+        digits=9,
         score=0.9,
     ),
     Rule(
@@ -100,7 +120,7 @@ GOVERNMENT_ID = [
             r"]?MVA)?)(?![\w\-])",
             flags=0,
         ),
-        digits=True,
+        digits=6,
         score=0.9,
     ),
     Rule(
@@ -115,7 +135,7 @@ GOVERNMENT_ID = [
             r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d)(?![\w\-])",
             flags=0,
         ),
-        digits=True,
+        digits=4,
         score=0.88,
     ),
 ]
@@ -140,10 +160,25 @@ _FORGE_WORD = re.compile(
 )
 
 
+_REFERENCE_CUES = word_set(
+    "invoice order receipt customer client account acct subscription transaction payment purchase p "
+    "po booking contract quote credit refund case ticket support reference ref confirmation tracking "
+    "shipment license licence dispute charge billing workspace organisation organization org tenant "
+    "session request trace device installation debug correlation user"
+)
+_REFERENCE_PREFIXES = word_set(
+    "inv invoice ord order acc acct account cust customer cus client ref po so rma tck tkt ticket "
+    "case sub txn pay pmt cr cn re rg rn quo qt quote contract lic rcpt receipt refund bill bil sup "
+    "sr fac fact req"
+)
+
+
 def _is_reference(match: re.Match[str], scan: Scan) -> bool:
     value = value_of(match)
     count = sum(char.isdigit() for char in value)
     if re.fullmatch(r"(?:19|20)\d\d", value) or count < 4:
+        return False
+    if documented(scan, start_of(match), end_of(match)):
         return False
     if re.fullmatch(r"[A-Za-z]{2,5}-\d{1,5}", value) and not re.match(
         r"(?i)(?:inv|ord|ref|acc|acct|cust|cus|po|so|rma|txn|sub|pay|cn|cr|qt|quo|rcpt|tkt|req|"
@@ -164,14 +199,25 @@ REFERENCE = [
     Rule(
         "REFERENCE",
         regex(
-            r"(?<![\w\-])#?(?P<x>(?:INV|INVOICE|ORD|ORDER|ACC|ACCT|ACCOUNT|CUST|CUSTOMER|CUS|"
-            r"CLIENT|REF|PO|SO|RMA|TCK|TKT|TICKET|CASE|SUB|TXN|PAY|"
-            r"PMT|CR|CN|RE|RG|RN|QUO|QT|QUOTE|CONTRACT|LIC|RCPT|RECEIPT|REFUND|BILL|BIL|SUP|SR|"
-            r"FAC|FACT|REQ)"
-            r"(?:[-_/#](?:[A-Z]{1,4}[-_/]?)?|(?=\d))\d{2,12}(?:[-_/][A-Z0-9]{1,12}){0,3})(?![\w])",
+            r"(?<![\w\-])#?(?P<x>(?:inv|invoice|ord|order|acc|acct|account|cust|customer|cus|"
+            r"client|ref|po|so|rma|tck|tkt|ticket|case|sub|txn|pay|"
+            r"pmt|cr|cn|re|rg|rn|quo|qt|quote|contract|lic|rcpt|receipt|refund|bill|bil|sup|sr|"
+            r"fac|fact|req)"
+            r"(?:[-_/#](?:[a-z]{1,4}[-_/]?)?|(?=\d))\d{2,12}(?:[-_/][a-z0-9]{1,12}){0,3})(?![\w])",
+            flags=0,
         ),
-        digits=True,
-        accept=lambda match, scan: _prefixed_reference(match["x"]),
+        folded=True,
+        accept=lambda match, scan: (
+            _prefixed_reference(match["x"])
+            and re.search(
+                r"\b(?:error|err|fehler|erreur)\b[^.\n]{0,14}$", scan.before(match.start("x"), 24)
+            )
+            is None
+            and not documented(scan, match.start("x"), match.end("x"))
+        ),
+        digits=3,
+        cues=_REFERENCE_PREFIXES,
+        needs=frozenset({"coded"}),
         score=0.83,
     ),
     Rule(
@@ -183,10 +229,13 @@ REFERENCE = [
             r"](?:is|was|are|for|of|to))?"
             r"[ ]?[:=]?[ ]?(?:no\.?|nr\.?|#|\()?[ "
             r"]?[\"']?(?P<x>(?=[\w\-/]{0,40}\d)[a-z0-9]{1,20}"
-            r"(?:[-_/][a-z0-9]{1,20}){0,5})(?![\w])"
+            r"(?:[-_/][a-z0-9]{1,20}){0,5})(?![\w])",
+            flags=0,
         ),
-        digits=True,
+        folded=True,
         accept=_is_reference,
+        digits=4,
+        cues=_REFERENCE_CUES,
         score=0.78,
     ),
     Rule(
@@ -195,9 +244,13 @@ REFERENCE = [
         gate=("#",),
         digits=True,
         accept=lambda match, scan: (
-            _FORGE_WORD.search(scan.before(match.start(), 20)) is None
+            not documented(scan, match.start(), match.end())
+            and _FORGE_WORD.search(scan.before(match.start(), 20)) is None
             and _FORGE_WORD.search(scan.before(match.start(), 20).rstrip("# ")) is None
             and re.search(r"colou?r|hex|css|theme", scan.before(match.start(), 40)) is None
+            and not (
+                len(match["x"]) in (4, 6) and re.search(r"\bcolou?rs?\b|\bcss\b|rgb", scan.lower)
+            )
         ),
         score=0.77,
     ),
@@ -244,7 +297,8 @@ def _prefixed_reference(value: str) -> bool:
 
 _ACCOUNT_WORD = re.compile(
     r"account|workspace|user|customer|org|tenant|session|subscription|request|trace|device|member|"
-    r"licen[cs]e|correlation|debug|support|invoice|client|install"
+    r"licen[cs]e|correlation|debug|support|invoice|client|install|\bmine\b|\bmy\b|\bour\b|\bhis\b|"
+    r"\bher\b|\bwho\b|contact|employee|student|patient|course|profile|person"
 )
 
 UUID = [
@@ -255,10 +309,11 @@ UUID = [
             r"\w\-])"
         ),
         gate=("-",),
-        digits=True,
         accept=lambda match, scan: (
             _ACCOUNT_WORD.search(scan.before(match.start("x"), 60)) is not None
         ),
+        digits=1,
+        needs=frozenset({"run32"}),
         score=0.87,
     ),
 ]
@@ -326,7 +381,90 @@ def _is_address(match: re.Match[str], scan: Scan) -> bool:
     return ">" not in scan.before(match.start(), 3)
 
 
+_WORD_OF_ADDRESS = r"(?:[A-Z\u00c0-\u00de\u0100-\u017e](?:\w{0,3}\.(?=[ ,\n])(?![ ][A-Z]\w+ [a-z]{2})|(?:[\w'\-]|\.(?=\w))*))"
+_NUMBER_OF_ADDRESS = r"\d(?:[\w/\-\u00ba]|\.(?=\w))*(?:\.(?=\u00ba|[ ]\u00ba))?"
+_SMALL = (
+    r"(?:y|de|do|da|das|dos|du|des|der|den|la|le|el|del|am|an|auf|upon|on|of|the|und|e|na|nad|van|von|"
+    r"sur|sous|di|al|bin|mac|st\.|d'|l'|in)"
+)
+_PART = (
+    r"(?:(?:(?:ul|al|os|str|c|av|avda|jl|bd|r|pl)[./][ ]?|#[ ]?)?(?:"
+    + _WORD_OF_ADDRESS
+    + r"|"
+    + _NUMBER_OF_ADDRESS
+    + r")"
+    r"(?:[ ](?:" + _WORD_OF_ADDRESS + r"|" + _SMALL + r"|" + _NUMBER_OF_ADDRESS + r"|#\d+)){0,6})"
+)
+_CHAIN = re.compile(
+    r"(?<![\w@./#\-])(?P<x>(?:(?:rue|avenue|boulevard|calle|via|rua|avenida|ulica|jalan|chemin|piazza|"
+    r"place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del)[ ])*)?"
+    + _PART
+    + r"(?:(?:,[ ]?|,?\n(?=[^\n:]{3,60}(?:\n|\Z))|[ ]-[ ])"
+    + _PART
+    + r"){1,6})"
+)
+_POSTCODE = re.compile(
+    r"\b(?:[A-Z]{1,2}\d{1,2}[A-Z]?[ ]\d[A-Z]{2}|[A-Z]{2}\d{2}[ ]\d[A-Z]{2}|[A-Z]\d[A-Z][ ]?\d[A-Z]\d|"
+    r"[A-Z]\d[\dW][ ]?[A-Z\d]{4}|(?:NSW|VIC|QLD|WA|SA|TAS|ACT|NT)[ ]\d{4}|[A-Z]{2}[ ]\d{5}(?:-\d{4})?|"
+    r"\d{3}[ ]\d{2}(?=[ ][A-Z\u00c0-\u017e])|\d{2}-\d{3}(?=[ ][A-Z\u00c0-\u017e])|\d{4}-\d{3}|"
+    r"\d{4}[ ]?[A-Z]{2}(?=[ ,]+[A-Z])|"
+    r"(?:[A-Z]{1,2}-)?\d{4,5}[ ][A-Z\u00c0-\u017e][\w\u00c0-\u017e]{2,}|[a-z][ -]\d{6}\b|[a-z][ ]\d{3}[ ]\d{3}\b|\d{3}-\d{4}\b)(?![\w])"
+)
+_TOWN_CODE = re.compile(r"[A-Z][\w\u00c0-\u017e]{2,}[ \-]{1,3}\d{3}[ ]?\d{1,3}(?![\w])")
+_STREET_WORD = re.compile(
+    r"\b(?:Street|St|Road|Rd|Avenue|Ave|Boulevard|Blvd|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|Square|Sq|"
+    r"Terrace|Close|Crescent|Parkway|Highway|Hwy|Quay|Row|Mews|Gardens|Grove|Hill|Walk|Alley|Circle|Trail|"
+    r"Wharf|Parade|Loop|Plaza|Path|Yard|Park|Estate|Rise|View|Green|Bypass|Esplanade|House|Cottage|Farm|"
+    r"Barn|Forge|Mill|Lodge|Flat|Unit|Apt|Suite|Lot|Floor|Box|Block|Plot|Nagar|Marg|Chowk|Sector|Colony|"
+    r"Rue|Avenue|Calle|Carrera|Avenida|Av|Rua|Via|Viale|Piazza|Corso|Odos|Ulica|Jalan|Jl|Street|Industrial)\b|"
+    r"\w(?:strasse|stra\u00dfe|str\.|weg|platz|gasse|straat|gracht|laan|plein|gatan|vej|gade|veien|katu|tie|"
+    r"utca|sokak|caddesi)\b|\b(?:ul|al|os)\."
+)
+_ADDRESS_CUE = re.compile(
+    r"\b(?:address|adresse?|live[sd]? (?:at|in|on)|living at|reside[sd]? at|residing at|ship(?:ped|ping)? to|"
+    r"deliver(?:ed|y)? to|send[^.\n]{0,24} to|sent to|moved to|move to|relocated to|located at|based at|"
+    r"old|new|from|house at|flat at|property at|premises at|office at|shop|post(?:ed)? to|statement to|at|to)"
+    r"(?:[ ](?:is|was|should be|to))?[ ]?[:=]?\s{0,3}$"
+)
+
+
+def _is_chain(match: re.Match[str], scan: Scan) -> bool:
+    """Whether parts in a row, separated by commas, are a postal address."""
+    value = match["x"]
+    if sum(char.isdigit() for char in value) < 1 or len(value) < 12:
+        return False
+    before = scan.before(match.start("x"), 44)
+    if re.search(r"\b(?:error|exit|version|windows|chrome|firefox|step|https?)\W*$", before):
+        return False
+    street = _STREET_WORD.search(value) is not None
+    post = _POSTCODE.search(value) is not None or (street and _TOWN_CODE.search(value) is not None)
+    cue = _ADDRESS_CUE.search(before) is not None
+    numbered = (
+        re.search(r"(?<![\w.:])\d{1,5}[A-Za-z]?(?:[/-]\d{1,4})?(?![\w%:.]\d)", value) is not None
+    )
+    if re.search(r"\d:\d|\d\.\d|[$\u20ac\u00a3]|(?:19|20)\d\d-\d\d", value):
+        return False
+    return (
+        (post and (street or cue or numbered)) and (street or cue or value.count(",") >= 1)
+    ) or (street and numbered and cue)
+
+
+_STREET_CUES = word_set(
+    "street st road rd avenue ave av boulevard blvd lane ln drive dr way court ct place pl square sq "
+    "terrace close crescent cres parkway pkwy highway hwy quay row mews gardens grove hill walk alley "
+    "circle cir trail wharf parade loop plaza pike"
+)
+_ROMANCE_STREET_CUES = word_set(
+    "rue avenue boulevard bd place quai allee chemin impasse calle c avenida av avda paseo plaza "
+    "carrer rua travessa largo praca via viale piazza corso ulica ul jalan jl"
+)
+_GERMANIC_STREETS = (
+    "strase", "strasse", "str.", "weg ", "platz ", "allee ", "gasse ", "ring ", "ufer ", "damm ", "straat ",
+    "gracht ", "laan ", "plein ", "kade ", "singel ", "gatan ", "vagen ", "vej ", "gade ", "veien ", "katu ",
+    "utca ", "am ", "an der ", "unter den ", "zum ",
+)  # fmt: skip
 ADDRESS = [
+    Rule("ADDRESS", _CHAIN, gate=(",", "\n"), digits=1, accept=_is_chain, score=0.875),
     Rule(
         "ADDRESS",
         regex(
@@ -341,8 +479,9 @@ ADDRESS = [
             + r")",
             flags=0,
         ),
-        digits=True,
         accept=_is_address,
+        digits=1,
+        cues=_STREET_CUES,
         score=0.88,
     ),
     Rule(
@@ -391,8 +530,9 @@ ADDRESS = [
             r"[ ]\d{1,4}[ ]?[a-zA-Z]?\b" + _TAIL + r")",
             flags=0,
         ),
-        digits=True,
         accept=lambda match, scan: not re.match(r"(?:Am|Zum) (?:Monday|Montag|\d)", match[0]),
+        digits=1,
+        gate=_GERMANIC_STREETS,
         score=0.87,
     ),
     Rule(
@@ -408,7 +548,6 @@ ADDRESS = [
             r"(?:,?[ ]?(?:n\u00ba|no\.?|n\.)?[ ]?\d{1,5}[A-Za-z]?)?" + _TAIL + r")",
             flags=0,
         ),
-        digits=True,
         accept=lambda match, scan: (
             any(char.isdigit() for char in match["x"])
             and re.search(r"[A-Z]", match["x"][3:]) is not None
@@ -417,6 +556,8 @@ ADDRESS = [
                 match["x"],
             )
         ),
+        digits=1,
+        cues=_ROMANCE_STREET_CUES,
         score=0.86,
     ),
     Rule(
@@ -452,7 +593,7 @@ ADDRESS = [
             r"NT|ON|QC|BC|AB)[ ]\d{4,5}(?:-\d{4})?)(?![\w])",
             flags=0,
         ),
-        digits=True,
+        digits=4,
         score=0.85,
     ),
     Rule(
@@ -497,7 +638,6 @@ ADDRESS = [
             + r"){0,4}(?:,?[ ]\u3012?\d{3}-\d{4})?|\u3012[ ]?\d{3}-\d{4})",
             flags=0,
         ),
-        digits=True,
         accept=lambda match, scan: (
             re.match(
                 r"\d{1,2}-\d{1,2}-\d{1,3},? (?:At|On|The|We|I|My|Since|And|Monday|Tuesday|"
@@ -507,12 +647,13 @@ ADDRESS = [
             is None
             and re.search(r"[A-Z][a-z]+-(?:ku|shi|cho|dori)|,|\u3012", match["x"]) is not None
         ),
+        digits=4,
         score=0.8,
     ),
     Rule(
         "LOCATION",
         regex(r"(?<![\w.\-])(?P<x>-?\d{1,2}\.\d{4,8},[ ]?-?\d{1,3}\.\d{4,8})(?![\w.])"),
-        digits=True,
+        digits=8,
         score=0.8,
     ),
 ]
@@ -522,23 +663,70 @@ _MONTH = (
     r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
 )
 _DATE = (
-    r"(?:\d{1,4}[./\-]\d{1,2}[./\-]\d{1,4}|\d{1,2}(?:st|nd|rd|th)?(?:[ ]of)?[ ]"
+    r"(?:\d{1,4}[./\-][ ]?\d{1,2}[./\-][ ]?\d{1,4}|\d{1,2}(?:st|nd|rd|th)?(?:[ ]of)?[ ]"
     + _MONTH
     + r",?(?:[ ]\d{2,4})?|"
     + _MONTH
     + r"[ ]\d{1,2}(?:st|nd|rd|th)?,?(?:[ ]\d{4})?|\d{8})"
 )
 
+_BIRTH_WORD = re.compile(
+    r"\b(?:d\.?o\.?b\.?|dates? of birth|birth ?dates?|birthdays?|born|b-?day)\b|\(b\."
+)
+_FORM_WORD = re.compile(r"\b(?:field|accepts?|format|column|picker|validat\w*|placeholder)\b")
+
+
+def _near_birth(match: re.Match[str], scan: Scan) -> bool:
+    before = scan.before(match.start("x"), 110)
+    word = next(reversed(list(_BIRTH_WORD.finditer(before))), None)
+    year = re.search(r"(?:19\d\d|20[01]\d)", match["x"])
+    if word is None or year is None or documented(scan, match.start("x"), match.end("x")):
+        return False
+    between = before[word.end() :]
+    return (
+        _FORM_WORD.search(before[max(0, word.start() - 14) :]) is None
+        and re.search(r"\n\n|[.!?]\s.*[.!?]\s", between) is None
+        and re.search(r"\b(?:since|started|hired|moved|joined|invoice|paid|until|due)\b", between)
+        is None
+    )
+
+
 BIRTH = [
     Rule(
         "DATE_OF_BIRTH",
         regex(
             r"\b(?:born(?:[ ]on|[ ]in)?|d\.?o\.?b\.?|date of birth|birth ?dat(?:e|um)|birthday|"
-            r"geb\.|geboren am|n\u00e9e? le)(?:[ ](?:is|was|on|of|as|to|:|in)){0,3}"
+            r"geb\.|geboren am|geb\.? ?dat\w*|n\u00e9e? le|nacid[oa] el|nascid[oa] em|nato il|nata il|"
+            r"f\u00f8dt|f\u00f6dd|urodzon[ya]|narozen[a\u00e1]?)(?:[ ](?:is|was|on|of|as|to|:|in|should be|listed as|the)){0,3}"
             r"[^\S\n]{0,2}[:=(]?[^\S\n]{0,2}(?P<x>" + _DATE + r"|(?:19|20)\d\d)(?![\w])"
         ),
-        gate=("born", "dob", "d.o.b", "birth", "geb", "ne le", "nee le"),
+        gate=(
+            "born",
+            "dob",
+            "d.o.b",
+            "birth",
+            "geb",
+            "ne le",
+            "nee le",
+            "nacid",
+            "nascid",
+            "nato",
+            "nata",
+            "fodt",
+            "fodd",
+            "urodzon",
+            "narozen",
+        ),
         digits=True,
         score=0.9,
+    ),
+    Rule(
+        "DATE_OF_BIRTH",
+        # "his date of birth doesn't match, we have 14/02/1987 on file", "hers is 1 May 1990"
+        regex(r"(?<![\w./\-])(?P<x>" + _DATE + r"|(?<=\(b\. )(?:19|20)\d\d)(?![\w]|[./-]\d)"),
+        gate=("dob", "d.o.b", "birth", "born", "bday", "b-day", "b."),
+        digits=4,
+        accept=lambda match, scan: _near_birth(match, scan),
+        score=0.85,
     ),
 ]

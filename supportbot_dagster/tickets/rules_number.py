@@ -14,6 +14,7 @@ from supportbot_dagster.tickets.rule import (
     Rule,
     Scan,
     digits_of,
+    documented,
     end_of,
     entropy,
     regex,
@@ -35,6 +36,13 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
+TEST_CARDS = frozenset(
+    "4242424242424242 4000056655665556 5555555555554444 2223003122003222 5200828282828210 "
+    "5105105105105100 378282246310005 371449635398431 6011111111111117 6011000990139424 "
+    "3056930009020004 36227206271667 3566002020360505 6200000000000005 4111111111111111 "
+    "4000000000000002 4000000000003220 4000002500003155 30569309025904 3530111333300000".split()
+)
+"""Numbers that payment services publish for tests; nobody's where docs are quoted."""
 _MONEY_WORD = re.compile(
     r"card|visa|master|amex|credit|debit|payment|charge|cvv|cvc|discover|maestro"
 )
@@ -44,6 +52,14 @@ def _is_card(match: re.Match[str], scan: Scan) -> bool:
     value = value_of(match)
     digits = digits_of(value)
     if len(set(digits)) < 2 or not 12 <= len(digits) <= 19:
+        return False
+    if digits in TEST_CARDS and documented(scan, start_of(match), end_of(match)):
+        return False
+    if (
+        scan.text[max(0, start_of(match) - 5) : start_of(match)] == "card="
+        and digits in TEST_CARDS
+        and scan.speaks_of_docs
+    ):
         return False
     grouped = re.fullmatch(r"\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{5}", value) is not None
     near = _MONEY_WORD.search(scan.before(start_of(match), 50)) is not None
@@ -56,8 +72,8 @@ CARD = [
     Rule(
         "CARD",
         regex(r"(?<![\w.\-/+])(?P<x>\d(?:[ -]{0,2}\d){11,18})(?![\w]|[.\-]\d)"),
-        digits=True,
         accept=_is_card,
+        digits=12,
         score=0.94,
     ),
     Rule(
@@ -65,11 +81,55 @@ CARD = [
         regex(
             r"\b(?:card|visa|mastercard|amex|maestro)\b[^\n\d]{0,30}?(?:ending|ends|last(?: four|"
             r" 4)?"
-            r"(?: digits)?|\.{2,}|\*{2,}|x{2,}|\u2022{2,})[^\n\d]{0,12}(?P<x>\d{4})\b"
+            r"(?: digits)?|(?:four|4) digits|\.{2,}|\*{2,}|x{2,}|\u2022{2,})[^\n\d]{0,22}(?P<x>\d{4})\b(?!-\d)"
         ),
         gate=("card", "visa", "amex", "maestro"),
         digits=True,
         score=0.85,
+    ),
+    Rule(
+        "CARD",
+        regex(
+            r"\b(?:last|final|first)[ ](?:4|four)(?:[ ]digits)?(?:[ ](?:of|on|are|is|for|the|my|our|card|"
+            r"number|account|it|ssn|social|sin|iban|id|phone|sim)){0,5}[ ]?[:=(]?[ ]?(?P<x>\d{4})\b"
+        ),
+        gate=("last ", "final ", "first "),
+        digits=4,
+        score=0.85,
+    ),
+    Rule(
+        "CARD",
+        # what follows a number: expiry and the three digits on the back
+        regex(
+            r"(?<=\d{4})[ ,;/]{1,3}(?:(?:exp\w*|valid|till)[. ]{0,2})?"
+            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}(?:(?:cvv2?|cvc2?|code)[: ]{0,2})?\d{3,4})?)(?![\w/])"
+        ),
+        digits=16,
+        accept=lambda match, scan: (
+            len(digits_of(scan.text[max(0, match.start() - 24) : match.start()])) >= 13
+        ),
+        score=0.9,
+    ),
+    Rule(
+        "CARD",
+        regex(r"\b(?:four|4)[ ]digits?[^\n.\d]{0,24}[ ](?P<x>\d{4})\b"),
+        gate=(" digit",),
+        digits=4,
+        accept=lambda match, scan: (
+            _MONEY_WORD.search(scan.before(match.start(), 90)) is not None
+            and not documented(scan, match.start("x"), match.end("x"))
+        ),
+        score=0.84,
+    ),
+    Rule(
+        "CARD",
+        regex(
+            r"(?<![\w\-])(?P<x>(?:(?:[x*#\u2022.]{4}|\d{4})[ \-]?){1,3}(?:[x*#\u2022]{2,4}[ \-]?)\d{2,4}|"
+            r"[x*\u2022]{4,12}[ \-]?\d{4})(?![\w])"
+        ),
+        gate=("xx", "**", "##", "\u2022\u2022"),
+        digits=3,
+        score=0.86,
     ),
     Rule(
         "CARD",
@@ -234,6 +294,8 @@ _IBAN_LENGTHS = dict(
 def _is_iban(match: re.Match[str], scan: Scan) -> bool:
     compact = re.sub(r"[ \-]", "", value_of(match)).upper()
     length = _IBAN_LENGTHS.get(compact[:2])
+    if documented(scan, start_of(match), end_of(match)):
+        return False
     if "iban" in scan.before(start_of(match), 30) and len(compact) >= 14:
         return True
     return length is not None and abs(len(compact) - length) <= 1
@@ -247,8 +309,8 @@ IBAN = [
             r"-]?[A-Z0-9]{1,3})?)(?![\w])",
             flags=0,
         ),
-        digits=True,
         accept=_is_iban,
+        digits=6,
         score=0.95,
     ),
     Rule(
@@ -259,7 +321,7 @@ IBAN = [
             r"-]?(?=[a-z]{0,2}\d)[a-z0-9]{1,3})?)(?![\w])"
         ),
         gate=("iban",),
-        digits=True,
+        digits=6,
         score=0.95,
     ),
     Rule(
@@ -300,14 +362,15 @@ WALLET = [
     Rule(
         "WALLET",
         regex(
-            r"(?<![\w/\-])(?P<x>0x[0-9a-fA-F]{40}|bc1[02-9ac-hj-np-z]{20,80}|"
+            r"(?<![\w/\-])(?P<x>0x[0-9a-fA-F]{40}|bc1[a-z0-9]{20,80}|"
             r"[13][1-9A-HJ-NP-Za-km-z]{25,34}|"
             r"[LM][1-9A-HJ-NP-Za-km-z]{26,33}|4[0-9AB][1-9A-HJ-NP-Za-km-z]{93}|"
             r"T[1-9A-HJ-NP-Za-km-z]{33})(?![\w])",
             flags=0,
         ),
-        digits=True,
         accept=_is_wallet,
+        digits=1,
+        needs=frozenset({"run24"}),
         score=0.96,
     ),
 ]
@@ -316,11 +379,12 @@ WALLET = [
 # --- network -----------------------------------------------------------------------------------
 
 _VERSION_WORD = re.compile(
-    r"(?:\bv|version|ver|build|release|firmware|driver|update[ds]?|upgrade[ds]?|downgrade[ds]?|"
+    r"(?:\b(?:v|version|ver|build|release|firmware|driver|update[ds]?|upgrade[ds]?|downgrade[ds]?|"
     r"patch|"
     r"chrome|chromium|edge?|firefox|safari|opera|opr|electron|macos|ios|android|app|client|sdk|cli|"
     r"agent|plugin|runtime|package|installer|nightly|beta|rc|kernel|dotnet|\.net|java|python|node|"
-    r"sonarqube|jira|confluence|gitlab|nginx|assembly|library|image|tag|changelog|section)"
+    r"sonarqube|jira|confluence|gitlab|nginx|assembly|library|image|tag|changelog|section|skill|theme|module|extension|addon|add-on|schema|engine|"
+    r"dashboard|desktop|server|os|windows|linux|ubuntu|debian|postgres|mysql|redis|php|ruby))"
     r"[\s:/=v(#-]*(?:is|was|number|to|from|at|on)?[\s:/=v(#-]*(?:[\d.]+[\s,]*(?:to|and|->|or|"
     r",)?[\s]*v?)?$"
 )
@@ -328,6 +392,18 @@ _IP_WORD = re.compile(
     r"\bips?\b|ipv4|address|server|host|ping|subnet|firewall|allow|vpn|cidr|from my|gateway|"
     r"proxy|dns|network"
 )
+
+
+_VERSION_NEAR = re.compile(
+    r"\b(?:version|release|update|upgrade[ds]?|plugin|build|downgrade[ds]?|patch)\b"
+)
+_DOCUMENTATION = tuple(
+    ipaddress.IPv4Network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+)
+
+
+def _is_documentation(address: ipaddress.IPv4Address) -> bool:
+    return any(address in net for net in _DOCUMENTATION)
 
 
 def _is_ipv4(match: re.Match[str], scan: Scan) -> bool:
@@ -344,6 +420,29 @@ def _is_ipv4(match: re.Match[str], scan: Scan) -> bool:
     ):
         return False
     before = scan.before(start_of(match), 44)
+    after = scan.after(end_of(match), 40)
+    if re.match(r"-?(?:rc|beta|alpha|dev|snapshot|preview|hotfix)", after):
+        return False
+    asked = _IP_WORD.search(before) or _IP_WORD.search(after)
+    if documented(scan, start_of(match), end_of(match)):
+        return False
+    if (
+        address.is_private
+        and not _is_documentation(address)
+        and ("/" in match["x"] or value.endswith((".0", ".1", ".254", ".255")))
+    ):
+        return False
+    parts = [int(part) for part in value.split(".")]
+    if not asked and not address.is_private:
+        # 24.9.3.2 next to 24.10.2, or four small numbers: a version
+        if max(parts) <= 31:
+            return False
+        if max(parts) < 100 and re.search(
+            rf"(?<![\d.]){parts[0]}\.\d{{1,3}}\.\d{{1,4}}(?![\d.]*\.\d)", scan.text
+        ):
+            return False
+    if not asked and max(parts) <= 31 and _VERSION_NEAR.search(scan.before(start_of(match), 120)):
+        return False
     if scan.vendor.name and before.rstrip(" v(").endswith(scan.vendor.name):
         return False
     if _VERSION_WORD.search(before) and not _IP_WORD.search(before[-14:]):
@@ -364,14 +463,16 @@ IP = [
     Rule(
         "IP",
         regex(r"(?<![\w.\-])(?P<x>\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?::\d{2,5})?)(?![\w]|\.\d)"),
-        digits=True,
         accept=_is_ipv4,
+        digits=4,
+        needs=frozenset({"quad"}),
         score=0.9,
     ),
     Rule(
         "IP",
         regex(r"(?<=[a-z]-)(?P<x>\d{1,3}(?:-\d{1,3}){3})(?=\.)"),
-        digits=True,
+        digits=4,
+        needs=frozenset({"dash"}),
         score=0.8,
     ),
     Rule(
@@ -381,8 +482,9 @@ IP = [
             r"(?:/\d{1,3})?)(?![\w:])"
         ),
         gate=(":",),
-        digits=True,
         accept=_is_ipv6,
+        digits=1,
+        needs=frozenset({"colons"}),
         score=0.9,
     ),
 ]
@@ -395,7 +497,8 @@ MAC = [
             r"[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:\-])"
         ),
         gate=(":", "-", "."),
-        digits=True,
+        digits=1,
+        needs=frozenset({"hexes"}),
         score=0.93,
     ),
 ]
@@ -435,6 +538,10 @@ def _is_phone(match: re.Match[str], scan: Scan) -> bool:
     digits = digits_of(re.split(r"(?:x|ext)", value.lower())[0])
     if not 7 <= len(digits) <= 15 or len(set(digits)) < 3:
         return False
+    if documented(scan, start_of(match), end_of(match)):
+        return False
+    if scan.speaks_of_docs and "555" in digits:
+        return False  # the numbers that no country gives out
     if re.fullmatch(r"(?:19|20)\d\d[-/. ]\d{1,2}[-/. ]\d{1,2}(?:[ ]\d{1,2})?", value):
         return False
     if re.fullmatch(r"\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)\d\d(?:[ ]\d{1,2})?", value):
@@ -479,15 +586,24 @@ def _is_short_phone(match: re.Match[str], scan: Scan) -> bool:
     return 5 <= len(digits) <= 15 and not re.fullmatch(r"(?:19|20)\d\d", digits)
 
 
+_DIGIT_WORD = r"(?:zero|oh|o|one|two|three|four|five|six|seven|eight|nine|double|triple|hundred)"
 PHONE = [
     Rule(
         "PHONE",
+        regex(r"\b(?P<x>(?:" + _DIGIT_WORD + r"[ ,\-]{1,2}){6,18}" + _DIGIT_WORD + r")\b"),
+        cues=frozenset(
+            {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "zero"}
+        ),
+        score=0.8,
+    ),
+    Rule(
+        "PHONE",
         regex(
-            r"(?<![\w.#/:=@\-+])(?P<x>(?:\+[ ]?|\(\+)?\(?\d(?:[ ()./\-]{0,3}\d){6,16}"
+            r"(?=[+(\d])(?:(?<![\w.#/:=@\-+])|(?<=[=:/])(?=\+\d))(?P<x>(?:\+[ ]?|\(\+)?\(?\d(?:[ ()./\-]{0,3}\d){6,16}"
             r"(?:[ ,]{0,2}(?:x|ext\.?|extension)[ ]?\d{1,6})?)(?![\w@]|[.\-/:]\d)"
         ),
-        digits=True,
         accept=_is_phone,
+        digits=7,
         score=0.82,
     ),
     Rule(
@@ -512,12 +628,12 @@ PHONE = [
             "fax",
             "dial",
         ),
-        digits=True,
         accept=lambda match, scan: (
             6 <= len(digits_of(match["x"])) <= 15
             and UNIT_AFTER.match(scan.after(match.end("x"))) is None
             and re.fullmatch(r"(?:19|20)\d\d-\d\d-\d\d", match["x"]) is None
         ),
+        digits=6,
         score=0.81,
     ),
     Rule(
@@ -525,7 +641,7 @@ PHONE = [
         regex(r"\bext(?:ension)?\.?[ ]?(?:is |no\.? )?(?P<x>\d{2,5})\b"),
         gate=("ext",),
         digits=True,
-        accept=lambda match, scan: _PHONE_WORD.search(scan.before(match.start(), 40)) is not None,
+        accept=lambda match, scan: _PHONE_WORD.search(scan.before(match.start(), 90)) is not None,
         score=0.7,
     ),
 ]

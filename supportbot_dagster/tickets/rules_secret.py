@@ -19,7 +19,7 @@ from supportbot_dagster.tickets.rule import (
     value_of,
 )
 from supportbot_dagster.tickets.rules_web import is_slug
-from supportbot_dagster.tickets.words import TOOLS, word_set, words
+from supportbot_dagster.tickets.words import word_set, words
 
 _PREFIXED_KEY = (
     r"(?:(?:sk|pk|rk)_(?:live|test)_|tl_(?:(?:live|test|api|pat|key|sk)_)?|gh[pousr]_|github_pat_|"
@@ -90,7 +90,7 @@ def _is_password(match: re.Match[str], scan: Scan) -> bool:
     if not value or PLACEHOLDER_VALUE.match(value):
         return False
     plain = value.lower().strip("'\"")
-    if plain in _NOT_A_SECRET or plain in TOOLS:
+    if plain in _NOT_A_SECRET or plain in words().tools:
         return False
     if scan.text[match.start("x") - 1 : match.start("x")] in {'"', "'"}:
         return len(plain) >= 3
@@ -113,11 +113,13 @@ def _is_password_word(match: re.Match[str], scan: Scan) -> bool:
 
 
 _PASSWORD = (
-    r"(?:pass(?:word|wort|wd|code|phrase)|passwd|pwd|\bpw|kennwort|contrase\u00f1a|mot de passe|"
-    r"senha|"
-    r"\bpin(?:[ -]?(?:code|number))?|\botp|(?:verification|security|2fa|login|sign-?in|auth\w*|"
-    r"backup|"
-    r"recovery|one-time|access|door|gate) ?codes?)"
+    r"(?<![^\W\d_])(?:pass(?:word|wort|wd|code|phrase)s?|passwd|pwd|pw|pass(?=[ ]?[:=])|kennwort|contrase\u00f1a|mot de passe|"
+    r"senha|pin(?:[ -]?(?:code|number))?|otp|(?:verification|security|2fa|login|sign-?in|auth\w*|"
+    r"backup|recovery|one-time|access|door|gate) ?codes?)"
+)
+_PASSWORD_CUES = word_set(
+    "pass password passwords passwort passworts passwd passwds passcode passcodes passphrase passphrases pwd pw "
+    "kennwort contrasena passe senha pin pincode otp code codes"
 )
 _SECRET_NAME = (
     r"(?:api[ _-]?(?:key|token|secret)|(?:access|auth|bearer|refresh|personal|session|id|bot|"
@@ -185,15 +187,17 @@ SECRET = [
     Rule(
         "SECRET",
         regex(r"(?<![\w\-/#])(?P<x>[0-9a-f]{32,256})(?![\w\-])"),
-        digits=True,
         accept=_hex_secret,
+        digits=1,
+        needs=frozenset({"run32"}),
         score=0.85,
     ),
     Rule(
         "SECRET",
         regex(r"(?<![\w\-/+.@#])(?P<x>[A-Za-z0-9+/_\-]{24,500}={0,2})(?![\w\-])", flags=0),
-        digits=True,
         accept=_base64_secret,
+        digits=1,
+        needs=frozenset({"run24"}),
         score=0.84,
     ),
     Rule(
@@ -241,7 +245,7 @@ PASSWORD = [
     Rule(
         "SECRET",
         regex(_PASSWORD + r"(?:[ ](?:is|was)|[ ]?:)?[ ](?P<x>\d{3}[ -]\d{3})(?![\w-])"),
-        gate=("pin", "otp", "code"),
+        cues=_PASSWORD_CUES,
         digits=True,
         score=0.87,
     ),
@@ -254,21 +258,21 @@ PASSWORD = [
             r"]){0,3}"
             r"[\"'(\[]?(?P<x>[^\s\"'<>]{3,80})"
         ),
-        gate=("pass", "pwd", "pw", "pin", "otp", "code", "kennwort", "contrase", "senha"),
+        cues=_PASSWORD_CUES,
         accept=_is_password,
         score=0.87,
     ),
     Rule(
         "SECRET",
         regex(_PASSWORD + r"[ ]?(?:=|:|->|=>|-(?=[ ]))[ ]{0,3}[\"'`]?(?P<x>[^\s\"'`<>,;]{3,80})"),
-        gate=("pass", "pwd", "pw", "pin", "otp", "code", "kennwort", "contrase", "senha"),
+        cues=_PASSWORD_CUES,
         accept=_is_password_word,
         score=0.88,
     ),
     Rule(
         "SECRET",
         regex(_PASSWORD + r"[ ]?(?:is|was|:|=|->)?[ ]{0,2}(?P<q>[\"'])(?P<x>[^\"'\n]{3,80})(?P=q)"),
-        gate=("pass", "pwd", "pw", "pin", "kennwort", "contrase", "senha"),
+        cues=_PASSWORD_CUES,
         accept=lambda match, scan: (
             match["x"].lower() not in _NOT_A_SECRET
             and not match["x"]
@@ -280,7 +284,7 @@ PASSWORD = [
     Rule(
         "SECRET",
         regex(_PASSWORD + r"[ ](?P<x>(?=[^\s]{0,40}\d)[^\s\"'<>,;]{4,40})"),
-        gate=("pass", "pwd", "pw", "pin", "otp", "code", "kennwort"),
+        cues=_PASSWORD_CUES,
         digits=True,
         accept=lambda match, scan: (
             re.fullmatch(

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import re
 
-from supportbot_dagster.tickets.rule import PLACEHOLDER_VALUE, Accept, Rule, Scan, regex, value_of
+from supportbot_dagster.tickets.rule import (
+    PLACEHOLDER_VALUE,
+    Accept,
+    Rule,
+    Scan,
+    documented,
+    regex,
+    value_of,
+)
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import TOOLS, word_set, words
+from supportbot_dagster.tickets.words import word_set, words
 
 # --- e-mail -----------------------------------------------------------------------------------
 
@@ -22,8 +30,22 @@ TLD = (
 )
 
 
+_PLACEHOLDER_MAIL_HOSTS = word_set(
+    "example.com example.org example.net company.com company.tld domain.com domain.tld email.com "
+    "yourdomain.com your-domain.com yourcompany.com your-company.com mycompany.com acme.com test.com "
+    "mail.com"
+)
+_SOMEBODY = re.compile(
+    r"(?:user|name|you|your[._-]?(?:name|email|address)|me|test|email|mail|address|someone|somebody|"
+    r"first[._-]?last|firstname[._-]lastname|foo|bar|username|customer|recipient|sender)\d{0,3}(?:\+\w+)?"
+)
+
+
 def _foreign_mail(match: re.Match[str], scan: Scan) -> bool:
     address = re.sub(r"\s", "", value_of(match)).lower()
+    local, _, host = address.partition("@")
+    if host in _PLACEHOLDER_MAIL_HOSTS and (_SOMEBODY.fullmatch(local) or scan.speaks_of_docs):
+        return False
     return address not in scan.vendor.emails and not address.startswith("git@")
 
 
@@ -158,7 +180,7 @@ def _kind_of_url(url: str, scan: Scan) -> str:
         return "secret" if _SECRET_HOOK.search(url) else "signed"
     if scan.vendor.owns_host(host):
         return _kind_of_vendor_url(host, path, scan.vendor)
-    if placeholder or "<" in host or "{" in host:
+    if placeholder or "<" in host or "{" in host or host.endswith((".example.com", ".example.org")):
         return "public"
     registrable = ".".join(host.split(".")[-2:])
     if registrable in _PUBLIC_HOSTS:
@@ -205,6 +227,11 @@ def _bare_is(*kinds: str) -> Accept:
         value = value_of(match)
         host = value.split("/")[0].lower()
         if host in _NAMES_WITH_A_DOT or scan.text[match.start() - 1 : match.start()] == "@":
+            return False
+        labels = host.split(".")
+        if "/" not in value and len(labels) == 2 and len(labels[0]) == 1 and labels[0] != "x":
+            return False  # e.at: an attribute
+        if any(label.startswith(("your", "mycompany", "<")) for label in labels):
             return False
         # "done.It", "page.me": a sentence without its space, not a host
         first, _, last = host.rpartition(".")
@@ -268,13 +295,19 @@ def is_slug(match: re.Match[str], scan: Scan) -> bool:
     plain = value.lower()
     if re.fullmatch(r"[A-Z]{2,5}-\d{1,6}", value):
         return False  # an issue id
-    if plain in _SLUG_STOP or plain in _FEATURE_PATHS or plain in TOOLS:
+    if plain in _SLUG_STOP or plain in _FEATURE_PATHS or plain in words().tools:
         return False
     known = words().common
     if any(char in value for char in "-_") or any(char.isdigit() for char in value):
         parts = [part for part in re.split(r"[-_]", plain) if part]
         if all(part in known for part in parts):
-            return _marked_slug(match) and plain not in {"read-only", "sign-in", "set-up"}
+            return (
+                _marked_slug(match)
+                or (
+                    "-" in plain
+                    and re.match(r"org\w*[ ](?:is|was)|tenant", match[0].lower()) is not None
+                )
+            ) and plain not in {"read-only", "sign-in", "set-up"}
         return True
     return plain not in known
 
@@ -282,18 +315,30 @@ def is_slug(match: re.Match[str], scan: Scan) -> bool:
 URL = [
     Rule("SECRET", regex(_URL), gate=("://",), accept=_url_is("secret"), score=0.97),
     Rule("URL", regex(_URL), gate=("://",), accept=_url_is("signed", "foreign"), score=0.92),
-    Rule("URL", regex(_BARE), gate=(".",), accept=_bare_is("signed", "foreign"), score=0.6),
-    Rule("SECRET", regex(_BARE), gate=(".",), accept=_bare_is("secret"), score=0.96),
+    Rule(
+        "URL",
+        regex(_BARE),
+        needs=frozenset({"host"}),
+        accept=_bare_is("signed", "foreign"),
+        score=0.6,
+    ),
+    Rule("SECRET", regex(_BARE), needs=frozenset({"host"}), accept=_bare_is("secret"), score=0.96),
 ]
 
 WORKSPACE = [
     Rule("WORKSPACE_URL", regex(_URL), gate=("://",), accept=_url_is("workspace"), score=0.96),
-    Rule("WORKSPACE_URL", regex(_BARE), gate=(".",), accept=_bare_is("workspace"), score=0.96),
+    Rule(
+        "WORKSPACE_URL",
+        regex(_BARE),
+        needs=frozenset({"host"}),
+        accept=_bare_is("workspace"),
+        score=0.96,
+    ),
     Rule(
         "WORKSPACE_URL",
         regex(
             r"\b(?:workspace|org|organi[sz]ation|tenant|subdomain|team)[ -]?(?:url|slug|name|id|"
-            r"handle|subdomain)?(?:[ ](?:is|was|called|named|slug|url)|[ ]?[:=]|[ ]is[ "
+            r"handle|subdomain)?(?:[ ](?:is|was|stays|remains|called|named|slug|url)|[ ]?[:=]|[ ]is[ "
             r"](?:called|named)"
             r"){1,2}[ ]{0,2}[\"']?(?P<x>[a-z][\w\-]{1,40})[\"']?(?=[\s.,;:!?)\"']|$)"
         ),
@@ -307,7 +352,9 @@ WORKSPACE = [
     ),
     Rule(
         "WORKSPACE_URL",
-        regex(r"\b(?:slug|subdomain)(?:[ ]is|[ ]?[:=])?[ ][\"']?(?P<x>[a-z][\w\-]{2,40})\b"),
+        regex(
+            r"\b(?:slug|subdomain)(?:[ ](?:is|was|stays|remains|should be)|[ ]?[:=])?[ ][\"']?(?P<x>[a-z][\w\-]{2,40})\b"
+        ),
         gate=("slug", "subdomain"),
         accept=is_slug,
         score=0.7,
@@ -364,11 +411,18 @@ _GROUP_HANDLES = word_set(
 
 def _is_handle(match: re.Match[str], scan: Scan) -> bool:
     value = match["x"][1:].lower()
-    if value in _GROUP_HANDLES or scan.after(match.end("x"), 1) == "/" or value in TOOLS:
+    if value in _GROUP_HANDLES or scan.after(match.end("x"), 1) == "/" or value in words().tools:
         return False
     if value in words().common or scan.vendor.name == value:
         return False
     marked = "_" in value or any(char.isdigit() for char in value)
+    if documented(scan, match.start("x"), match.end("x")):
+        return False
+    around = scan.text[max(0, match.start("x") - 2) : match.end("x") + 2]
+    if (
+        "_" in value or ("." in value and not value.endswith((".js", ".ts", ".py")))
+    ) and not re.search(r"[(){}\[\]=;<>`]", around):
+        return True
     social = _SOCIAL.search(scan.before(match.start("x"), 40)) is not None
     direct = re.search(
         r"(?:handle|username|nickname|i'?m|i am|twitter|instagram|telegram|dm|follow|tweeted|"
@@ -376,6 +430,45 @@ def _is_handle(match: re.Match[str], scan: Scan) -> bool:
         scan.before(match.start("x"), 40),
     )
     return (marked and social) or direct is not None
+
+
+def _is_login(match: re.Match[str], scan: Scan) -> bool:
+    """Whether the word after "user" or "handle" is made up by somebody."""
+    value = match["x"].rstrip(".")
+    plain = value.lower()
+    if plain in _GROUP_HANDLES or plain in words().tools or plain in scan.vendor.words:
+        return False
+    if documented(scan, match.start("x"), match.end("x")) or PLACEHOLDER_VALUE.match(value):
+        return False
+    if re.fullmatch(r"[\d.\-]+|v\d[\d.]*|\d+\w{1,3}|[A-Z]{2,5}-\d+|[A-Z\d_]+", value):
+        return False
+    head = match[0].lower()
+    if any(char in value for char in "_.") or any(char.isdigit() for char in value):
+        parts = [part for part in re.split(r"[_.\-\d]+", plain) if part]
+        if re.search(r"\b(?:users|logins|handles|profile)\b", head) and not any(
+            c.isdigit() for c in value
+        ):
+            return False
+        # user.login_count: a variable; omb_ftp01: somebody
+        return not ("." in value and all(words().kind(part) & 1 for part in parts))
+    kind = words().kind(plain)
+    if "-" in value:
+        return False
+    if re.search(
+        r"\b(?:handle|username|user name|nickname|gamertag|login|alias|nick)\b(?:[ ](?:is|was)|[ ]?[:=])",
+        head,
+    ):
+        return not kind & 9 and len(plain) >= 4
+    # "user hrfeed, password follows"
+    return (
+        not kind
+        and len(plain) >= 4
+        and value.islower()
+        and re.match(
+            r"[,;)/]|$|\n| (?:pw|pass|password|and)\b|\.(?:\s|$)", scan.after(match.end("x"), 12)
+        )
+        is not None
+    )
 
 
 HANDLE = [
@@ -389,15 +482,32 @@ HANDLE = [
     Rule(
         "HANDLE",
         regex(
-            r"\b(?:skype|telegram|discord|wechat|twitter|instagram|signal)(?:[ ](?:id|name|"
-            r"handle|user(?:name)?))?(?:[ ]is|[ ]?:)[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
+            r"\b(?:skype|telegram|discord|wechat|twitter|instagram|insta|signal|tiktok|snapchat|github|"
+            r"kakao|line|steam|twitch)(?:[ ](?:id|name|handle|user(?:name)?|account))?(?:[ ]is|[ ]?:)[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
         ),
-        gate=("skype", "telegram", "discord", "wechat", "twitter", "instagram", "signal"),
+        cues=word_set(
+            "skype telegram discord wechat twitter instagram insta signal tiktok snapchat github kakao line "
+            "steam twitch"
+        ),
         accept=lambda match, scan: (
             any(not char.isalpha() for char in match["x"].rstrip(".,:"))
             and not match["x"].startswith("http")
         ),
         score=0.7,
+    ),
+    Rule(
+        "HANDLE",
+        regex(
+            r"\b(?:user ?names?|users?|handles?|nick(?:name)?s?|logins?|gamertag|"
+            r"screen ?name|alias|profile|account|page|channel)(?:[ ](?:is|was|are|called|id|name|named)|[ ]?[:=])?[ ][\"']?"
+            r"(?P<x>[a-z0-9][\w.\-]{2,38}\w)(?![\w@])"
+        ),
+        cues=word_set(
+            "username usernames user users handle handles nick nickname nicknames login logins gamertag "
+            "screenname alias profile name names account page channel"
+        ),
+        accept=lambda match, scan: _is_login(match, scan),
+        score=0.72,
     ),
     Rule(
         "HANDLE",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from supportbot_dagster.product import Product
@@ -33,6 +34,11 @@ class Vendor:
     docs_url: str = ""
     emails: frozenset[str] = frozenset()
     tools: frozenset[str] = frozenset()
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Folded words that name the product or another one."""
+        return frozenset(fold(self.name).split()) | self.tools
 
     @classmethod
     def of(cls, product: Product) -> Vendor:

@@ -11,8 +11,8 @@ import pytest
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.product import load_product, sample_product_file
-from supportbot_dagster.tickets.engine import NAME_RECOGNIZERS
-from supportbot_dagster.tickets.redaction import PLACEHOLDER, Redactor, doubts, redact_rows
+from supportbot_dagster.tickets.engine import NAME_RECOGNIZERS, PLACEHOLDER
+from supportbot_dagster.tickets.redaction import Redactor, doubts, redact_rows
 from supportbot_dagster.tickets.rules import RULES
 from supportbot_dagster.tickets.vendor import Vendor
 

@@ -1,0 +1,661 @@
+"""Rules for values that a neighbouring word explains: numbers, codes and keys of any country.
+
+What lives here: numbers of orders, employees, patients, cases; codes that open something; ids of a
+state or a bank. A value is found by its form, and the words just before it say what it is. What
+does not: values whose form alone is proof (``rules_number.py``, ``rules_secret.py``).
+"""
+
+from __future__ import annotations
+
+import re
+
+from supportbot_dagster.tickets.rule import (
+    PLACEHOLDER_VALUE,
+    UNIT_AFTER,
+    Rule,
+    Scan,
+    digits_of,
+    documented,
+    end_of,
+    regex,
+    start_of,
+    value_of,
+)
+from supportbot_dagster.tickets.rules_number import TEST_CARDS
+from supportbot_dagster.tickets.words import COMMON, THING, word_set, words
+
+_NUMBER_WORD = (
+    r"(?:numbers?|nos?\.?|nr\.?|num\.?|id'?s?|codes?|ref(?:erence)?s?\.?|#|\u2116|n\u00ba|s/n)"
+)
+_STRONG = re.compile(
+    # "seller no", "driver ID", "Kundennummer", "numero de pedido": any noun with a word for number
+    r"(?:\b(?P<noun>[a-z]+)[ -]?(?:account |registration |file |case |order |card )?"
+    r"(?:\b" + _NUMBER_WORD + r")|\b[a-z]{3,24}(?:nummer|number|nr)\b\.?|"
+    r"\b(?:numero|num\.?|nro\.?|n\u00ba|no\.?|numer|cislo|broj|szam|stevilka|sifra|codigo|codice|code|ref)"
+    r"(?: (?:de|do|da|du|di|del|della|dell'|d'|of))?[ ']?[a-z]{3,16}|"
+    r"\b(?:mrn|trn|utr|awb|pnr|rma|uuid|arn|urn|imei)|\bs/n|\bref|\bno\.|\bnr\.|\u2116|n\u00ba)[ ]?[.:#=)]{0,2}\s?"
+    r"(?:(?:is|was|are|of|for|wrong:|should be|ist|est|es|e|\u00e9)[ ])?[\"'(#]{0,2}$"
+)
+_NO_NOUN = word_set(
+    "error err status exit http zip post postal country language colour color product port line row "
+    "version build model phone tel mobile fax telephone contact page part step issue house flat room "
+    "door floor lot item sku size max min the a this that any by on in at of to and or is was same "
+    "wrong large small round whole total the odd even lucky serial_error kb article reason fault area "
+    "dial dialling question slide chapter week day bug pr column field whatsapp cell call my your our "
+    "phone_number sort"
+)
+_RECORDS = word_set(
+    "invoice invoices order orders receipt receipts customer customers client clients account accounts acct "
+    "subscription subscriptions transaction transactions txn payment payments booking bookings reservation "
+    "reservations contract contracts quote quotes refund refunds case cases ticket tickets reference references "
+    "ref confirmation tracking shipment shipments parcel parcels dispute disputes claim claims employee "
+    "employees staff member members membership memberships student students pupil pupils patient patients "
+    "accession accessions serial policy policies licence licences license licenses permit permits instance "
+    "instances job jobs docket dockets file files dossier dossiers matter matters document documents export "
+    "exports import imports batch mandate mandates registration consignment consignments certificate "
+    "certificates letter letters voucher vouchers mrn trn utr awb pnr rma po terminal device devices "
+    "reader machine number numbers nos id ids sample under tenant agreement lease deed statement slip form "
+    "record entry scanner unit warranty loan card site report run lot cert note notes"
+)
+"""What is kept under a number: a value nearby is one."""
+_KEPT = word_set(
+    "pin password passcode passport code codes key token bank iban sort phone mobile call dob born "
+    "birthday user username login handle passphrase ssn nino vat tax meter serial"
+)
+_NO_REFERENCE = word_set(
+    "error err code codes status exit http version ver v build release model port pid line lines row rows "
+    "schema commit sha tag rfc iso din article kb cve art section page pages p windows chrome firefox "
+    "safari android ios node java php python postgres mysql react step column field chapter plan room "
+    "table floor week q day size max min limit of by than over under on in until at since tls warning "
+    "kernel firmware issue pr bug example sample region class level grade usd eur gbp x standard "
+    "regulation form mark patch camt expected packet queue $ \u20ac \u00a3 \u20b9 \u00a5"
+)
+"""Words after which a number is no reference."""
+_LAST_WORD = re.compile(r"([^\W\d_]+|[$\u20ac\u00a3\u20b9\u00a5])\.?[ ]?[:=#(\"']{0,3}[ ]?$")
+
+
+def _last_word(before: str) -> str:
+    found = _LAST_WORD.search(before[-18:])
+    return found[1] if found else ""
+
+
+_FAULTS = word_set(
+    "error errors err failed wrong warn warning warnings exception fault reason status fails crash crashes "
+    "crashed code codes article articles version cve kb model standard norm schema template format setting "
+    "prefix expected pattern"
+)
+"""Words after which a value is a machine's message."""
+_ERROR_PREFIX = re.compile(
+    r"(?:E|ERR|ERROR|EX|WARN|HTTP|KB|CVE|RFC|ISO|IEC|DIN|EN|TL|UTF|SHA|MD5|AES|TLS|CWE|ES|ECMA|PEP|JSR|"
+    r"RS|USB|IEEE|ANSI|ASTM|BS|AS|NF|IP|UTC|GMT|COVID|WIN|OS|ORA|SQL|SQLSTATE|HV|CSS|PCI|SOC|NIST|Q|H|V|"
+    r"ISBN|SAE|FY|WW|CW|KW|MT|HX|RTX|GTX|INC|AUTH|NOT|PERM|NET|SYS|APP|DB|API|UI)",
+    re.IGNORECASE,
+)
+_DATEISH = re.compile(
+    r"(?:(?:19|20)\d\d[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)?\d\d|"
+    r"(?:19|20)\d\d(?:[-/]\d{2,4})?|\d{1,2}/\d{2,4}|(?:19|20)\d{6}(?:[T_]\d{4,6}Z?)?|"
+    r"\d{1,2}h\d{2}|q[1-4]-?\d{2,4}|\d+-bit|\d+(?:st|nd|rd|th)|\d+x\d+|\d+(?:ms|s|px|kb|mb|gb|k|m|min|h|"
+    r"d|am|pm|tb|mm|cm|kg|g|eur|usd|gbp)|\d+-\d+|\d+/\d+|24/7)",
+    re.IGNORECASE,
+)
+
+
+_WORDS = re.compile(r"[a-z]+")
+
+
+def _clause(before: str) -> frozenset[str]:
+    """The words of the clause that a value ends."""
+    tail = before[-44:]
+    cut = max(tail.rfind(". "), tail.rfind("! "), tail.rfind("? "), tail.rfind("\n"))
+    return frozenset(_WORDS.findall(tail[cut + 1 :]))
+
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def _is_value(match: re.Match[str], scan: Scan) -> bool:
+    """Whether a word with digits is a number that somebody's record is kept under."""
+    value = value_of(match)
+    start, end = start_of(match), end_of(match)
+    if _UUID.fullmatch(value) or (scan.speaks_of_docs and value in TEST_CARDS):
+        return False
+    count = sum(map(str.isdigit, value))
+    if count < 3 and not (len(value) == 6 and value.isupper()):
+        return False
+    before = scan.before(start, 60).rstrip("#")
+    if documented(scan, start, end) and not re.search(r"\bmy |\bour ", before):
+        return False
+    plain = value.isdigit()
+    heads = _clause(before)
+    labelled = _number_noun(before)
+    if "incident" in heads or "status page" in before:
+        return False
+    if _DATEISH.fullmatch(value) and not (
+        labelled
+        and re.fullmatch(r"\d{3,8}[-/]\d{2,8}|\d{4,9}", value)
+        and not re.fullmatch(r"(?:19|20)\d\d", value)
+    ):
+        return False
+    if UNIT_AFTER.match(scan.after(end)) or scan.after(end, 2) in {" %", " x"}:
+        return False
+    head = re.match(r"[A-Za-z]+", value)
+    prefix = head[0] if head else ""
+    if labelled:
+        return count >= 3 and (
+            count >= 4 or not plain or before.rstrip().endswith((":", "#", "no.", "no", "id"))
+        )
+    if _ERROR_PREFIX.fullmatch(prefix) and count < 6:
+        return False
+    last = _last_word(before)
+    if last in _NO_REFERENCE and not (last == "under" and any(map(str.isalpha, value))):
+        return False
+    seps = len(re.findall(r"[-_/]", value))
+    upper = any(char.isupper() for char in value)
+    faulty = not heads.isdisjoint(_FAULTS)
+    if not faulty and not heads.isdisjoint(_RECORDS):
+        if plain:
+            return count >= 5 or (
+                count == 4
+                and re.search(r"(?:ending|ends in|nos?|numbers?)\b[^.]{0,20}$", before) is not None
+            )
+        if re.fullmatch(r"[A-Z0-9]{6}", value) and upper and count >= 1:
+            return True
+        if upper or not any(char.isalpha() for char in value):
+            return count >= 3 and (seps > 0 or count >= 4)
+        return count >= 3 and seps > 0 and any(char.isdigit() for char in value.split("-")[-1])
+    if faulty or _ERROR_PREFIX.fullmatch(prefix):
+        return False
+    letters = any(char.isalpha() for char in value)
+    if not upper or (not letters and seps < 2):
+        return False
+    # a key of a tracker such as ENG-1421 has one prefix and few digits
+    return count >= 5 and seps >= 1 and re.fullmatch(r"[A-Z]{2,5}-\d{1,5}", value) is None
+
+
+_VALUE = r"(?<![\w.,:/@\-+$\u20ac\u00a3\u20b9&%])(?P<x>(?=[A-Za-z/_-]{0,14}\d)(?>[A-Za-z0-9]+(?:[-_/][A-Za-z0-9]+){0,7}))(?![\w@%\u20ac]|[.:]\d|://|[.]\w)"
+_SPACED = (
+    r"(?P<x>(?:[A-Z]{1,3}[ ])?\d{2,6}(?:[ ]\d{1,6}){1,5}(?:[ ][A-Z]{2}\b)?|[A-Z]{1,3}[ ][A-Z]{0,2}/?\d{2,10}(?:/\d+)?)"
+    r"(?![\w]|[.:]\d)"
+)
+
+
+_NUMBER_HINT = re.compile(
+    r"n[or]s?\b|num|n\u00ba|\u2116|#|\bid|code|codice|codigo|ref|mrn|trn|utr|awb|pnr|rma|u[ru]|arn|imei|s/n|cislo|"
+    r"broj|szam|stevilka|sifra"
+)
+
+
+def looks_kept(scan: Scan, start: int, value: str) -> bool:
+    """Whether a value stands next to a word for something that is kept under a number.
+
+    Weaker than what the rules ask for: it is for a person to look at, not for the redaction.
+    """
+    if _DATEISH.fullmatch(value) or re.fullmatch(r"[A-Z]{2,6}-\d{1,5}|v?\d{1,3}", value):
+        return False
+    if documented(scan, start, start + len(value)):
+        return False
+    if UNIT_AFTER.match(scan.after(start + len(value))):
+        return False
+    clause = _clause(scan.before(start, 60))
+    return clause.isdisjoint(_FAULTS) and not clause.isdisjoint(_RECORDS | _KEPT)
+
+
+def _number_noun(before: str) -> bool:
+    near = before[-40:]
+    label = _STRONG.search(near) if _NUMBER_HINT.search(near) else None
+    return label is not None and label["noun"] not in _NO_NOUN
+
+
+def _spaced(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match)
+    before = scan.before(start_of(match), 60)
+    if len(digits_of(value)) < 3 or UNIT_AFTER.match(scan.after(end_of(match))):
+        return False
+    if documented(scan, start_of(match), end_of(match)):
+        return False
+    count = len(digits_of(value))
+    if _number_noun(before) or re.search(
+        r"\b(?:tracking|documents?|invoice|docket|order|booking|membership|card|consignment|parcel|policy|claim|"
+        r"account|contract|reference|ref|reservation|licen[cs]e|permit|certificate|case|file|loan|receipt|"
+        r"ticket|shipment|customer|patient|member|mandate|subscription)[ ]?[:#]?[ ]$",
+        before,
+    ):
+        if re.fullmatch(r"[A-Z]{1,3}[ ][A-Z]{0,2}/?\d+(?:/\d+)?", value):
+            return _last_word(before) not in _NO_REFERENCE
+        return count >= 5
+    return False
+
+
+_MONEY_NEAR = re.compile(
+    r"\b(?:cards?|accounts?|iban|bank|visa|mastercard|amex|debit|credit|number|phone|mobile|sim|loan)\b"
+)
+
+
+def _listed(match: re.Match[str], scan: Scan) -> bool:
+    """The second of "order nos 50911, 50926": one of the same form stands just before."""
+    value = value_of(match)
+    before = scan.text[max(0, start_of(match) - 40) : start_of(match)]
+    if not before.rstrip(" #").endswith((",", ";", "/", "&", "+", "and", "or", "to")):
+        return False
+    near = re.search(r"([\w\-/]+)(?:[,;/&+]|[,]? (?:and|or|&|to) )[ ]?#?$", before)
+    return (
+        near is not None and _form(near[1]) == _form(value) and sum(c.isdigit() for c in value) >= 3
+    )
+
+
+def _form(value: str) -> str:
+    return re.sub(r"\d", "0", re.sub(r"[A-Z]", "A", re.sub(r"[a-z]", "a", value)))
+
+
+_HEX_CONTEXT = word_set(
+    "commit sha hash build digest image tag revision checksum md5 etag fingerprint branch docker layer "
+    "patch changeset version release manifest trace span"
+)
+_FORMATS = re.compile(
+    r"(?:utf|mp|ipv|sha|md|base|oauth|log|h|x|win|web|http|tls|ssl|mpeg|level|step|version|chapter|room|table|"
+    r"unit|lesson|week|day|phase|tier|part|row|column|test|user|page|sheet|eth|wlan|node|worker|shard|core|"
+    r"iso|rfc|din|bug|issue|cve|ver|rev|build|api|ie|python|php|java|es|arm|amd|ext|fat|ntfs|usb|rs|cat)\d+"
+)
+
+
+def _is_handle_with_digits(match: re.Match[str], scan: Scan) -> bool:
+    """Whether letters that are no vocabulary end in a few digits: mgirard75."""
+    value = match["x"]
+    letters = value.rstrip("0123456789").strip("_.-").lower()
+    if _FORMATS.fullmatch(value.lower()) or documented(scan, match.start("x"), match.end("x")):
+        return False
+    parts = [part for part in re.split(r"[_.\-]", letters) if part]
+    kind = words().kind
+    if "." in letters and not value[-1].isdigit():
+        return False
+    return any(len(part) >= 4 and not kind(part) & (COMMON | THING) for part in parts) or (
+        "_" in value and len(letters) >= 6
+    )
+
+
+def _is_mixed(match: re.Match[str], scan: Scan) -> bool:
+    """Whether capitals and digits take turns as in a booking code: QX7LM2."""
+    value = match["x"]
+    if sum(map(str.isdigit, value)) < 2 or sum(map(str.isalpha, value)) < 2:
+        return False
+    if not re.search(r"\d[A-Z]+\d|[A-Z]\d+[A-Z]", value) or documented(
+        scan, match.start("x"), match.end("x")
+    ):
+        return False
+    clause = _clause(scan.before(match.start("x"), 60))
+    return clause.isdisjoint(
+        _FAULTS | _HEX_CONTEXT | {"type", "size", "chip", "cpu", "gpu", "part", "sku", "unit"}
+    )
+
+
+REFERENCE_VALUE = [
+    Rule(
+        "REFERENCE",
+        regex(r"(?<![\w./:=@\-#&])(?P<x>[A-Z0-9]{6,14})(?![\w@/=(\-]|[.:]\w)", flags=0),
+        digits=2,
+        needs=frozenset({"coded"}),
+        accept=_is_mixed,
+        score=0.73,
+    ),
+    Rule(
+        "HANDLE",
+        regex(
+            r"(?<![\w./:=@\-#&+\\])(?P<x>[a-z][a-z._]{2,24}\d{1,4})(?![\w@/=(:\-]|[.]\w)", flags=0
+        ),
+        digits=1,
+        needs=frozenset({"coded"}),
+        accept=_is_handle_with_digits,
+        score=0.7,
+    ),
+    Rule(
+        "SECRET",
+        regex(r"(?<![\w./:=@\-#])(?P<x>[0-9a-f]{16,31})(?![\w@/=(\-])", flags=0),
+        digits=3,
+        needs=frozenset({"run16"}),
+        accept=lambda match, scan: (
+            len(set(match["x"])) > 5
+            and not match["x"].isdigit()
+            and _clause(scan.before(match.start("x"), 60)).isdisjoint(_HEX_CONTEXT)
+        ),
+        score=0.8,
+    ),
+    Rule(
+        "REFERENCE",
+        regex(r"\b(?:ends|ended|ending)(?:[ ](?:in|with|on))?[ ](?P<x>\d{3,6})(?![\w]|[.,:/%]\d)"),
+        cues=word_set("ends ended ending"),
+        digits=3,
+        accept=lambda match, scan: (
+            _MONEY_NEAR.search(scan.before(match.start(), 160)) is not None
+            and UNIT_AFTER.match(scan.after(match.end("x"))) is None
+            and re.fullmatch(r"20\d\d", match["x"]) is None
+        ),
+        score=0.74,
+    ),
+    Rule(
+        "REFERENCE",
+        regex(_VALUE, flags=0),
+        digits=2,
+        accept=lambda m, s: _value_or_list(m, s),
+        score=0.74,
+    ),
+    Rule(
+        "REFERENCE",
+        regex(r"(?=[A-Z\d])(?<![\w.,:/@\-+])" + _SPACED, flags=0),
+        digits=3,
+        accept=_spaced,
+        score=0.74,
+    ),
+]
+
+
+def _value_or_list(match: re.Match[str], scan: Scan) -> bool:
+    if _is_value(match, scan):
+        return True
+    if not _listed(match, scan):
+        return False
+    # walk back to the first of the list
+    start = start_of(match)
+    before = scan.text[max(0, start - 80) : start]
+    first = re.search(r"([\w\-/]+)(?:[,;/&+]|[,]? (?:and|or|&|to) )[ ]?#?$", before)
+    if first is None:
+        return False
+    pattern = match.re
+    at = max(0, start - 80) + first.start(1)
+    earlier = pattern.search(scan.text, at)
+    return earlier is not None and earlier.start() < start and _value_or_list(earlier, scan)
+
+
+# --- codes that open something ------------------------------------------------------------------
+
+_CODE_LABEL = (
+    r"(?:codes?|keys?|pins?|phrase|gift ?cards?|vouchers?|licen[cs]es?|txt(?: record| value)?|tokens?|"
+    r"secrets?|wpa2?|passkey|promo|passwords?)"
+)
+_CODE_CUES = word_set(
+    "code codes key keys pin pins phrase word password passwords card cards voucher vouchers licence "
+    "license licences licenses txt token tokens secret secrets wpa wpa2 passkey promo coupon number "
+    "giftcard giftcards numbers"
+)
+
+
+_OPENS = re.compile(
+    r"\b(?:door|gate|alarm|lock|locker|locksmith|entry|access|safe|pin|unlock|garage|cabin|till)\b"
+)
+_OPEN_CODES = word_set(
+    "error status exit http reason zip post postal country area dial dialling dialing currency bar qr "
+    "fault language color colour source dress tax state locale sort unit result response return event "
+    "stop issuer decline same embed sample example short sic hs mcc naics airport iata "
+    "ean upc error- vat department product ledger nominal gl cost centre center"
+)
+"""What a code may be that opens nothing."""
+
+
+def _is_code(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match).rstrip(".,;")
+    if PLACEHOLDER_VALUE.match(value) or documented(scan, start_of(match), end_of(match)):
+        return False
+    count = sum(char.isdigit() for char in value)
+    label = match[0].lower()
+    if label.startswith("code") and not _clause(scan.before(match.start(), 60)).isdisjoint(
+        _FAULTS - {"code", "codes", "wrong"}
+    ):
+        return False
+    if label.startswith("code") and _last_word(scan.before(match.start(), 18)) in _OPEN_CODES:
+        return False
+    if label.startswith("key") and re.fullmatch(r"[A-Z]{2,5}-\d{1,5}", value):
+        return False  # of a tracker
+    if re.fullmatch(r"(?:19|20)\d\d|\d{1,3}|v?\d+\.\d[\d.]*|\d{1,2}[/:.]\d{1,2}.*", value):
+        return False
+    if "_" in value and value.upper() == value and count < 3:
+        return False
+    letters = any(char.isalpha() for char in value)
+    if count == 4 and _OPENS.search(scan.before(match.start(), 24)) is not None:
+        return True
+    if not letters:
+        return count >= 5 or ("-" in value and count >= 5)
+    return count >= 2 and len(value) >= 6
+
+
+_LICENCE = r"(?P<x>[A-Z0-9]{2,6}(?:-[A-Z0-9]{3,6}){2,7})"
+
+
+def _is_licence(match: re.Match[str], scan: Scan) -> bool:
+    value = match["x"]
+    count = sum(char.isdigit() for char in value)
+    parts = value.split("-")
+    mixed = sum(1 for p in parts if any(c.isdigit() for c in p) and any(c.isalpha() for c in p))
+    if documented(scan, match.start("x"), match.end("x")):
+        return False
+    if _ERROR_PREFIX.fullmatch(parts[0]) or re.search(
+        r"cve|model|version|sku|template|format|error", scan.before(match.start("x"), 24)
+    ):
+        return False
+    return count >= 3 and (mixed >= 2 or (mixed >= 1 and len(parts) >= 4))
+
+
+CODE = [
+    Rule(
+        "SECRET",
+        regex(
+            r"\b"
+            + _CODE_LABEL
+            + r"(?:[ ](?:is|was|are|were|number|no\.?|on (?:the )?\w+|says|reads|called|for [\w ]{1,18}?)|[ ]?[:=\-(]){0,3}"
+            r"[ ]{0,2}[\"'`]?(?P<x>(?:[A-Z]{2,5}[ ](?=\d{4}))?(?=[\w\-./+=!#]{0,60}\d)[A-Za-z0-9][\w\-./+=!#]{3,80})(?<![.,])"
+        ),
+        cues=_CODE_CUES,
+        digits=2,
+        accept=_is_code,
+        score=0.86,
+    ),
+    Rule(
+        "SECRET",
+        regex(r"(?<![\w\-./])" + _LICENCE + r"(?![\w\-])", flags=0),
+        gate=("-",),
+        digits=3,
+        accept=_is_licence,
+        score=0.845,
+    ),
+    Rule(
+        "SECRET",
+        regex(r"(?<=, )(?P<x>[a-z0-9]{3,10}-[a-z0-9]{3,10}(?:-[a-z0-9]{3,10}){0,4})(?![\w\-])"),
+        gate=("-",),
+        digits=2,
+        accept=lambda match, scan: (
+            _listed(match, scan)
+            and re.search(r"codes?|keys?|vouchers?|tokens?", scan.before(match.start("x"), 90))
+            is not None
+        ),
+        score=0.85,
+    ),
+    Rule(
+        "SECRET",
+        regex(
+            r"(?:backup|recovery|one-time|verification|security|login|2fa)[ ]codes?(?:[ ](?:is|was))?[ ]?:?[ ](?P<x>\d{4}[ -]\d{4}|\d{3}[ -]\d{3})(?![\w])"
+        ),
+        gate=("code",),
+        digits=6,
+        score=0.87,
+    ),
+    Rule(
+        "SECRET",
+        regex(
+            r"\b(?:pin|passcode|password|otp|pass ?word|pincode)\b[^\n]{0,80}?\b(?:it|that|which|mine|this|screen|it's|he|she|box)?[ ]?"
+            r"(?:is|was|says?|reads?|said|shows?|told(?: (?:him|her|them|you|me))?|"
+            r"gave(?: (?:him|her|them|you))?|typed|entered|used|=|:)[ ][\"']?(?P<x>\d{4,8})(?![\w.,:/%-]\w|\w)"
+        ),
+        cues=word_set("pin passcode password otp pincode"),
+        digits=4,
+        accept=lambda match, scan: (
+            re.fullmatch(r"(?:19|20)\d\d", match["x"]) is None
+            and UNIT_AFTER.match(scan.after(match.end("x"))) is None
+            and re.search(
+                r"error|code (?:is )?$|like|digit|character|example|version", match[0].lower()
+            )
+            is None
+            and not documented(scan, match.start("x"), match.end("x"))
+        ),
+        score=0.84,
+    ),
+    Rule(
+        "SECRET",
+        regex(
+            r"\b(?:(?:memorable|secret|security|safe|magic|pass|code)[ -]?(?:word|answer|phrase)|security question)"
+            r"(?:[ ](?:is|was|should be)|[ ]?[:=]){1,2}[ ][\"']?(?P<x>[^\s\"'.,;!?]{3,40})"
+        ),
+        cues=word_set(
+            "memorable secret security safe magic passphrase password codeword word answer phrase question"
+        ),
+        accept=lambda match, scan: (
+            match["x"].lower() not in _NO_WORD and not PLACEHOLDER_VALUE.match(match["x"])
+        ),
+        score=0.86,
+    ),
+]
+_NO_WORD: frozenset[str] = word_set(
+    "not wrong missing the a an my your case required optional too never always correct incorrect "
+    "asked shown hidden gone invalid rejected now still too being set what which lost forgotten"
+)
+
+
+# --- ids of states and banks ---------------------------------------------------------------------
+
+_STATE = re.compile(
+    r"\b(?:ssn|social|sin|tfn|nino?|ni number|national insurance|nhs|abn|acn|ird|bsn|pesel|dni|nie|nif|"
+    r"cpf|cnpj|cuit|rut|curp|rfc|uen|nric|fin|hkid|aadhaar|aadhar|pan|vat|tin|ein|itin|tax|steuernummer|steuerid|steuernr|steueridentifikationsnummer|"
+    r"passport|licen[cs]e|kennitala|personnummer|fodselsnummer|cpr|henkilotunnus|isikukood|egn|cnp|jmbg|"
+    r"orgnr|org\.? ?nr|tunnus|oib|amka|afm|vkn|tckn|emirates id|iqama|omang|nuit|kra pin|bvn|nimc|ghana card|business number|bn|"
+    r"gst|gstin|gstn|gstno|hst|org(?:anisation|anization)?\.? (?:number|no|nr)|identity|id card|id number|id no|mrn|"
+    r"cvr|orgnr|kvk|siren|siret|ico|dic|krs|regon|nip|cui|eik|bulstat|pib|uid|nzbn|bce|crn|ubn|cin|rnc|nit|ruc|"
+    r"cnic|nik|philhealth|sss|my ?kad|ic number|ahv|insee|securite sociale|tfn)\b"
+)
+
+
+_STATE_CUES = (
+    frozenset(_WORDS.findall(_STATE.pattern))
+    | frozenset(
+        {
+            "steuernummer",
+            "steuerid",
+            "licence",
+            "license",
+            "gstin",
+            "gst",
+            "organisation",
+            "organization",
+            "org",
+            "ni",
+            "nin",
+            "nino",
+        }
+    )
+    | {"steuernr", "steueridentifikationsnummer", "gstn", "gstno"}
+)
+
+
+def _near_state(match: re.Match[str], scan: Scan) -> bool:
+    before = scan.before(match.start("x"), 90)
+    found = next(reversed(list(_STATE.finditer(before))), None)
+    if found is None or documented(scan, match.start("x"), match.end("x")):
+        return False
+    if re.search(
+        r"\b(?:field|column|format|digits|validat\w+|error|dates?)\b", before[found.start() :]
+    ):
+        return False
+    value = match["x"]
+    if found.start() < 30 and found[0] in {"fin", "rfc", "sin", "pan", "tin", "rut"}:
+        return False
+    if re.fullmatch(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}", value):
+        return False
+    if re.fullmatch(r"(?:19|20)\d\d", value) or UNIT_AFTER.match(scan.after(match.end("x"))):
+        return False
+    return len(digits_of(value)) >= 6
+
+
+_NO_OFFICE = frozenset(
+    "USD EUR GBP CHF SEK NOK DKK PLN INR JPY CNY AUD CAD NZD ZAR UAH AED SAR KES NGN BRL MXN UTC GMT KB MB GB TB "
+    "RFC ISO DIN EN CVE PID ERROR ERR HTTP SHA MD ROW LINE ID API SDK PR MR OK TO AT IN ON BY OF CALL TEL FAX "
+    "MOB PH CELL HTTPS CODE CODES BUILD VERSION PORT STEP PAGE MODEL HEX TZ IST EST PST GET POST PUT LTS BUG TASK US RGB MM CM KM HZ KHZ MHZ GHZ DPI MAX MIN NET SKU EAN ISBN ISSN RAM CPU HDD SSD INFO WARN DEBUG TRACE".split()
+)
+STATE_VALUE = [
+    Rule(
+        "ID",
+        regex(r"(?<![\w\-/.])(?P<x>\d{2}-\d{2}-\d{2}(?:[ ]?[/,]?[ ]?\d{6,10})?)(?![\w\-/])"),
+        digits=6,
+        accept=lambda match, scan: (
+            (
+                re.search(
+                    r"\b(?:sort|bank|account|acct|a/c|payee|beneficiary|iban|refund|deposit)\b",
+                    scan.before(match.start("x"), 70),
+                )
+                is not None
+                and int(match["x"][3:5]) > 12
+            )
+            or re.search(r"\b(?:sort|bank)\b", scan.before(match.start("x"), 40)) is not None
+        ),
+        score=0.8,
+    ),
+    Rule(
+        "ID",
+        regex(
+            r"(?<![\w.,/@+$\-])(?P<x>[A-Z]{0,3}[ ]?\d{2,12}(?:[ .\-/]\d{1,6}){0,4}(?:[ \-]?[A-Z]{1,2}\d{0,4})?)(?![\w]|[.:]\d)",
+            flags=0,
+        ),
+        cues=_STATE_CUES,
+        digits=6,
+        accept=_near_state,
+        score=0.76,
+    ),
+    Rule(
+        "ID",
+        # an office's own abbreviation and a number: "CVR 12345678", "TID 4410 2291", "UPN A1234567"
+        regex(
+            r"(?<![\w\-/])(?P<label>[A-Z]{2,6})(?: (?:no\.?|nr\.?|number|id|is|was)){0,2}:?[ ]"
+            r"(?P<x>[A-Z]{0,2}\d(?:[ .\-]?\d){4,15}(?:[ \-]?[A-Z]{1,2})?)(?![\w]|[.:,/]\d)",
+            flags=0,
+        ),
+        digits=5,
+        accept=lambda match, scan: (
+            match["label"] not in _NO_OFFICE
+            and not documented(scan, match.start("x"), match.end("x"))
+            and UNIT_AFTER.match(scan.after(match.end("x"))) is None
+            and re.fullmatch(
+                r"(?:19|20)\d{6}|(?:19|20)\d\d[-. ]\d{1,2}[-. ]\d{1,2}|\d+(?:\.\d+)+|\d{1,3}(?:[. ]000)+",
+                match["x"],
+            )
+            is None
+            and _clause(scan.before(match.start(), 60)).isdisjoint(_FAULTS)
+        ),
+        score=0.75,
+    ),
+    Rule(
+        "ID",
+        regex(
+            r"\b(?:upi|vpa|gpay|phonepe|paytm)(?:[ ](?:id|address|handle|is|to|on))*[ ]?[:=]?[ ](?P<x>[\w.\-]{2,40}@[a-z]{2,20})(?!\w|\.\w)"
+        ),
+        gate=("@",),
+        score=0.9,
+    ),
+    Rule(
+        "ID",
+        regex(
+            r"\b(?:ifsc|micr|aba|bsb|clabe|cbu|cvu|nuban|transit|institution|routing|rtn|sort[ -]?code|swift|bic|"
+            r"blz|clearing(?: number)?|bankgiro|plusgiro|autogiro|kontonr|kontonummer|konto|account|acct|a/c|bank)"
+            r"(?:[/ ](?:no\.?|number|nr\.?|code|account|institution|transit|acct|at the bank|at \w+|and account|and))*"
+            r"(?:[ ](?:is|was|to|changed to|now))?[ ]?[:=#.]?[ ]?(?P<x>(?=[a-z\d \-]{0,12}\d)(?:[a-z]{4}0[a-z0-9]{6}|\d{2,6}(?:[ \-]\d{1,10}){0,5}|[a-z]{2,6}\d{5,12}))"
+            r"(?![\w]|[.:]\d)",
+            flags=0,
+        ),
+        folded=True,
+        cues=word_set(
+            "ifsc micr aba bsb clabe cbu cvu nuban transit institution routing rtn sort sortcode swift bic blz "
+            "clearing bankgiro plusgiro autogiro kontonr kontonummer konto account acct a bank"
+        ),
+        digits=5,
+        accept=lambda match, scan: (
+            len(digits_of(match["x"])) >= 6
+            and UNIT_AFTER.match(scan.after(match.end("x"))) is None
+            and not documented(scan, match.start("x"), match.end("x"))
+        ),
+        score=0.81,
+    ),
+]
