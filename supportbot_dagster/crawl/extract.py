@@ -48,6 +48,11 @@ _SEMANTIC = (
     _finder("self::main"),
 )
 _ARTICLES = _finder("self::article")
+# Doxygen's two parts of a page; "contents" alone is a table of contents as often.
+_UNDER_A_TITLE = etree.XPath(
+    f".//div[{_word('class', 'contents')}]"
+    f"[preceding-sibling::*[1][{_word('class', 'header')}]//div[{_word('class', 'title')}]]"
+)
 _TITLE_PAGES = _finder(_word("class", "titlepage"))
 _DOCBOOK = frozenset(
     "book part chapter appendix article preface sect1 sect2 sect3 sect4 sect5 section refentry "
@@ -66,7 +71,7 @@ _NAMED = (
             _word("class", name)
             for name in "markdown-body theme-doc-markdown rst-content md-content article-body "
             "article-content article__body post-content entry-content docs-content documentation "
-            "main-content page-content help-content content markdown contents".split()
+            "main-content page-content help-content content markdown".split()
         )
     ),
 )
@@ -258,6 +263,8 @@ def _container(body: Any) -> tuple[Any, bool]:
     ]
     if docbook:
         return max(_outer(docbook), key=size_of), True
+    if titled := _UNDER_A_TITLE(body):
+        return _with_head(titled[0]), True
     whole = prose_size(body)
     for find in _NAMED:
         if outer := _outer(_with_text(find(body))):
@@ -301,8 +308,11 @@ def _outer(elements: Collection[Any]) -> list[Any]:
 
 
 def _only_article(container: Any) -> Any:
-    """The one article in ``main``, where it holds most of it; else the container."""
+    """The one article in ``main``, where it holds most of it and its title; else the container."""
     outer = _outer(_ARTICLES(container))
+    title = next(container.iter("h1"), None)
+    if len(outer) == 1 and title is not None and outer[0] not in title.iterancestors():
+        return container
     if len(outer) == 1 and prose_size(outer[0]) * 2 >= prose_size(container):
         return outer[0]
     return container
@@ -406,8 +416,8 @@ def _is_chrome(node: Node, whole: int, *, named: bool, heading_outside: bool) ->
     if strong:
         return not _is_prose(node, whole) or _is_listing(node)
     if soft:
-        if node.size * 10 > whole * 9 or (node.headings and node.below("h1") is not None):
-            return False  # what holds the title or nearly everything is not beside the content
+        if node.headings and node.below("h1") is not None:
+            return False  # what holds the title is not beside the content
         return _is_links(node) or (not named and not _is_prose(node, whole))
     if node.get("id").lower() in _CHROME_IDS:
         return (not node.headings or _is_links(node)) and not _is_prose(node, whole)
