@@ -80,6 +80,8 @@ def source_resources(product: Product) -> tuple[DocsSite, TicketSource]:
             url=product.docs.url,
             public_url=product.docs.public_url,
             max_pages=product.docs.max_pages,
+            delay_seconds=product.docs.delay_seconds,
+            contact=product.docs.contact,
         ),
         TicketSource(source=product.tickets.source),
     )

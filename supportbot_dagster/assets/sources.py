@@ -72,6 +72,14 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 ),
                 "sections": sum(len(page.sections) for page in result.pages),
                 "outcomes": counts(report.outcomes, "outcome"),
+                "skipped": table(
+                    [
+                        {"url": item.url, "reason": item.reason, "detail": item.detail}
+                        for item in report.skipped
+                    ],
+                    limit=100,
+                ),
+                "notes": " ".join(report.notes) or "none",
                 "requests": report.requested,
                 "bytes": report.bytes,
                 "seconds": report.seconds,
