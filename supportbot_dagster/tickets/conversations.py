@@ -58,7 +58,8 @@ class Conversation:
     """One redacted conversation.
 
     Args:
-        id: hash of the ticket's id and the redacted turns.
+        id: hash of the ticket's id, so that a ticket keeps it (and its split) when a comment is
+            added or redaction improves.
         created_month: ``YYYY-MM`` in UTC.
         turns: customer first, then alternating.
         links: docs URLs in the agent's replies, without tracking parameters.
@@ -270,7 +271,7 @@ def _conversation(
     replies = "\n".join(text for role, text in sides if role == "agent")
     hints = sorted({doubt for turn in turns for doubt in doubts(turn.text, redactor.vendor)})
     return Conversation(
-        id=sha256_json([ticket.id, [[turn.role, turn.text] for turn in turns]]),
+        id=sha256_json(["ticket", ticket.id]),
         created_month=ticket.created_at.strftime("%Y-%m"),
         turns=turns,
         links=docs_links(replies, redactor, known),
