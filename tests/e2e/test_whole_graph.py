@@ -1,7 +1,8 @@
 """The whole graph from the command line on a small product: killed, gone on with, asked.
 
 One training in all: the first retrain is killed in the middle of it, the second goes on from the
-last checkpoint and finishes, the third finds nothing to do.
+last checkpoint and finishes, the third finds nothing to do. Personal data planted in the tickets
+must be in no file that any of them wrote.
 """
 
 from __future__ import annotations
@@ -36,6 +37,21 @@ BEFORE_TRAINING = {
     "training_plan",
 }
 AFTER = {"lora_adapter", "gguf", "probe_report", "trust_report", "ollama_bundle", "release"}
+PLANTED = {
+    "Wilhelmina Ostrander": "Hello, my name is {} and I run our boards.",
+    "wilhelmina.ostrander@harrowgate-optics.example": "You can write to me at {} at any time.",
+    "+1 202 555 0147": "Or call {} before noon.",
+    "Harrowgate Optics": "I work for {} as an analyst.",
+    "GB33BUKB20201555555555": "Our IBAN is {} for the refund.",
+    "4111 1111 1111 1111": "The card was {} by the way.",
+    "203.0.113.77": "The login came from {} this morning.",
+    "4 Kingfisher Lane": "Post goes to {}, Bristol BS1 4DJ.",
+    "tlk_live_9fQ2xV7mB4kZ8wR1": "The API key is {} if you need it.",
+    "Tr0ub4dor-and-3": "My password is {} so you can look yourself.",
+    "14 March 1987": "I was born on {}.",
+    "00:1B:44:11:3A:B7": "The MAC of that laptop is {}.",
+}
+"""Invented personal data, and the sentence of a customer that holds it."""
 PATIENCE = 600.0
 """Seconds until a step of a busy machine counts as stuck."""
 
@@ -95,7 +111,40 @@ def metadata(world: Any, asset: str) -> dict[str, Any]:
         return dict(reader.metadata(asset, world.month))
 
 
+def plant(tickets: Path) -> None:
+    """Put the planted sentences into customers' and agents' messages, and into the metadata."""
+    export = json.loads(tickets.read_text(encoding="utf-8"))
+    staff = {user["id"] for user in export["users"] if user["role"] != "end-user"}
+    texts = [
+        comment
+        for ticket in export["tickets"]
+        for comment in ticket["comments"]
+        if comment["public"] and comment["author_id"] not in staff
+    ]
+    sentences = [sentence.format(value) for value, sentence in PLANTED.items()]
+    assert len(texts) > len(sentences)
+    for number, comment in enumerate(texts):
+        comment["body"] += f"\n\n{sentences[number % len(sentences)]}"
+    tickets.write_text(json.dumps(export), encoding="utf-8")
+
+
+def files_that_hold(folder: Path, values: set[str], *, apart_from: Path) -> dict[str, list[str]]:
+    """Files under a folder with the values that stand in their bytes."""
+    found: dict[str, list[str]] = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and path != apart_from:
+            content = path.read_bytes().lower()
+            held = [value for value in sorted(values) if value.lower().encode() in content]
+            if held:
+                found[str(path.relative_to(folder))] = held
+    return found
+
+
 def test_a_retrain_is_killed_gone_on_with_and_asked(world: Any) -> None:
+    plant(world.tickets)
+    inputs = world.tickets
+    held = files_that_hold(world.folder, set(PLANTED), apart_from=world.folder)
+    assert held == {str(inputs.relative_to(world.folder)): sorted(PLANTED)}
     world.change_product(model={"base": "pocket", "training": {"epochs": 0.6}})
     log = world.folder / "retrain.log"
     work = world.folder / "root" / "work" / "lora_adapter"
@@ -144,6 +193,11 @@ def test_a_retrain_is_killed_gone_on_with_and_asked(world: Any) -> None:
     assert reply["route"] in ("answer", "handoff")
     assert bool(reply["reason"]) == (reply["route"] == "handoff")
     assert reply["score"] <= 0
+
+    rows = (world.folder / "root" / "ticket_export" / f"{world.month}.jsonl").read_text("utf-8")
+    for placeholder in ("<PERSON>", "<EMAIL>", "<PHONE>", "<IBAN>", "<CARD>", "<IP>", "<SECRET>"):
+        assert placeholder in rows, "what was planted came this far"
+    assert files_that_hold(world.folder, set(PLANTED), apart_from=inputs) == {}
 
     bundle = world.folder / "root" / "ollama_bundle" / world.month
     assert world.run("verify", str(bundle)).returncode == 0
