@@ -34,7 +34,7 @@ check: $(VENV)/.dev-installed  ## format, lint, types, one-way arrows
 test: check  ## check, then every test
 	$(BIN)/python -m pytest
 
-pocket: $(VENV)/.run-installed  ## train the embedded base anew (about three quarters of an hour on two cores)
+pocket: $(VENV)/.run-installed  ## train the embedded base anew (minutes on a GPU, a night on two cores)
 	$(BIN)/python -m supportbot_dagster.training.pocket
 
 clean:  ## remove the environment; data stays in .supportbot

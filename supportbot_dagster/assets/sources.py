@@ -40,7 +40,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="sources",
             kinds={"html", "jsonl"},
-            version="1",
+            version="2",
             settings=[product.docs],
             rows=True,
         ),
@@ -93,7 +93,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="sources",
             kinds={product.tickets.format.removesuffix("_api"), "presidio"},
-            version="1",
+            version="2",
             settings=[
                 product.tickets.model_copy(update={"source": "", "max_drop": loss.MAX_DROP}),
                 product.facts,

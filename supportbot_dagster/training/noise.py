@@ -44,6 +44,14 @@ _BEFORE = (
     "sorry to bother you", "help", "hi all", "question", "dear support", "hey guys", "morning",
     "hi, hope you're well", "i need help", "not sure if this is the right place but",
 )  # fmt: skip
+_SIGNED = (
+    "<PERSON>", "<PERSON>, <COMPANY>", "<PERSON>, <COMPANY>, <PHONE>",
+    "<PERSON> | <COMPANY> | <EMAIL>",
+    "<EMAIL>", "Best, <PERSON>", "Regards, <PERSON>, <COMPANY>", "my number is <PHONE>",
+    "Workspace: <WORKSPACE_URL>", "(<WORKSPACE_URL>)", "<PERSON> <EMAIL>", "<COMPANY>, <ADDRESS>",
+    "ref <REFERENCE>", "<PERSON>, born <DATE_OF_BIRTH>", "Thanks, <PERSON> (<COMPANY>)",
+)  # fmt: skip
+"""What redaction leaves of signatures."""
 _AFTER = (
     "thanks", "thank you", "thx", "please help", "any ideas?", "cheers", "thanks in advance",
     "can you help?", "asap please", "many thanks", "ty", "let me know", "please advise",
@@ -79,6 +87,8 @@ def noisy(question: str, rng: random.Random) -> str:
         text = re.sub(r"[?.!,']", "", text)
     elif rng.random() < 0.05:
         text = text.rstrip("?.!") + rng.choice(("??", "???", "!!", "?!"))
+    if rng.random() < 0.1:
+        text = f"{text} {rng.choice(_SIGNED)}"
     return text.strip() or question
 
 

@@ -1,8 +1,12 @@
 """What the embedded ``pocket`` base may learn from, and what it must never see.
 
 What lives here: the corpus of the embedded base, put together from the sample. What does not: its
-training (:mod:`supportbot_dagster.training.pocket`) and the noise on questions
+training (:mod:`supportbot_dagster.training.pocket`), the batches made of it
+(:mod:`supportbot_dagster.training.pocket_examples`) and the noise on questions
 (:mod:`supportbot_dagster.training.noise`).
+
+``python -m supportbot_dagster.training.pocket_corpus FILE`` writes it to a file, for training on a
+machine that has PyTorch and little else.
 
 The corpus holds:
 
@@ -16,8 +20,8 @@ ticket threads and refusal families, so nothing that a bot is tested on enters i
 nearly copies one of these is left out, and counted.
 """
 
+import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -33,6 +37,7 @@ from supportbot_dagster.synthesis.pairs import sections_of
 from supportbot_dagster.synthesis.teacher import load_recordings
 from supportbot_dagster.tickets.importers import load_export
 from supportbot_dagster.tickets.single_turn import customer_question
+from supportbot_dagster.training.pocket_examples import UNANSWERABLE, Asked, Corpus
 
 DEFLECTIONS = Path(__file__).parent / "pocket_deflections.jsonl"
 SAMPLE_FOLDER = Path(__file__).parent.parent / "sample"
@@ -40,54 +45,6 @@ COPY = 85.0
 """Token-sort ratio (0 to 100) from which a question copies one that a bot may be tested on."""
 WATCHED = 25
 """One example in so many is held back, to watch the training by."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question, what to say to it, and its topic.
-
-    Args:
-        question: in a customer's words.
-        answer: the docs answer, or the deflection.
-        topic: key of the section that answers it, or ``unanswerable: `` and the category.
-    """
-
-    question: str
-    answer: str
-    topic: str
-
-    @property
-    def answerable(self) -> bool:
-        """Whether a docs section answers it."""
-        return not self.topic.startswith(_UNANSWERABLE)
-
-
-_UNANSWERABLE = "unanswerable: "
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """What the base may learn from.
-
-    Args:
-        texts: docs sections with their headings.
-        pairs: answerable questions.
-        deflections: unanswerable ones.
-        watched: of both kinds, held back from training.
-        copies: questions left out because they nearly copy one that a bot may be tested on.
-    """
-
-    texts: list[str]
-    pairs: list[Asked]
-    deflections: list[Asked]
-    watched: list[Asked]
-    copies: int
-
-    @property
-    def topics(self) -> dict[str, int]:
-        """Number of every section and every category of deflections."""
-        names = sorted({asked.topic for asked in (*self.pairs, *self.deflections)})
-        return {name: number for number, name in enumerate(names)}
 
 
 def sample_corpus() -> Corpus:
@@ -108,7 +65,7 @@ def sample_corpus() -> Corpus:
         Asked(
             row["question"],
             deflection(row["category"], product, number),
-            _UNANSWERABLE + row["category"],
+            UNANSWERABLE + row["category"],
         )
         for number, row in enumerate(read_jsonl(DEFLECTIONS))
     ]
@@ -148,3 +105,14 @@ def _copies_tested(question: str, tested: Sequence[str]) -> bool:
         )
         is not None
     )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the corpus to a file."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("file", type=Path)
+    sample_corpus().write(parser.parse_args(arguments).file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from supportbot_dagster.hashing import sha256_file
-from supportbot_dagster.training import pocket
-from supportbot_dagster.training.pocket import Steps, train_base
-from supportbot_dagster.training.pocket_corpus import Asked, Corpus
+from supportbot_dagster.training import pocket, pocket_examples
+from supportbot_dagster.training.pocket import Recipe, train_base
+from supportbot_dagster.training.pocket_examples import Asked, Corpus
 
 WORDS = (
     "amber basil cedar delta ember fjord grove heron ivory jade krill lotus maple nylon opal prism "
@@ -39,87 +41,101 @@ def small_corpus() -> Corpus:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "VOCABULARY": 512,
-        "BAG_STEPS": 30,
-        "READING_BATCH": 32,
-        "READING_CHUNK": 16,
-        "ANSWERING_BATCH": 2,
-        "WARM_UP": 2,
-    }.items():
-        monkeypatch.setattr(pocket, name, value)
+    for module, name, value in (
+        (pocket, "VOCABULARY", 512),
+        (pocket, "LAYERS", 2),
+        (pocket, "WARM_UP", 2),
+        (pocket_examples, "SEQUENCES", 8),
+    ):
+        monkeypatch.setattr(module, name, value)
 
 
-def trained(out: Path, seed: int = 0) -> Path:
-    train_base(small_corpus(), out, steps=Steps(12, 2, 2), seed=seed, compiled=False)
+def trained(out: Path, **changes: Any) -> Path:
+    settings = {"steps": 3, "workers": 0, "compiled": False, **changes}
+    train_base(small_corpus(), out, Recipe(**settings))
     return out
 
 
-def test_the_stages_teach_reading_and_give_a_whole_snapshot(
+def test_it_learns_to_read_and_gives_a_whole_snapshot(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from supportbot_dagster.training.base import check_base_dir
 
-    folder = trained(tmp_path / "base")
+    folder = trained(tmp_path / "base", steps=30)
     check_base_dir(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.config.hidden_size % 256 == model.config.intermediate_size % 256 == 0
     assert len(AutoTokenizer.from_pretrained(folder)) == model.config.vocab_size == 512
-    told = capsys.readouterr().err
-    assert "bag of words" not in told or "loss" in told
-    reading = next(line for line in told.splitlines() if "reading: step 12" in line)
-    assert "section right 100.0 %" in reading, reading
-    assert "unanswerable told 100.0 %" in reading, reading
+    told = capsys.readouterr().err.splitlines()
+    last = next(line for line in told if "step 30 of 30" in line)
+    assert "section right 100.0 %" in last, last
+    assert "unanswerable told 100.0 %" in last, last
 
 
 def test_the_same_seed_gives_the_same_base_and_another_does_not(tmp_path: Path) -> None:
     weights = [
-        sha256_file(trained(tmp_path / name, seed) / "model.safetensors")
+        sha256_file(trained(tmp_path / name, seed=seed) / "model.safetensors")
         for name, seed in (("one", 0), ("two", 0), ("three", 1))
     ]
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_prompts_are_padded_to_a_known_length_and_cut_in_front() -> None:
-    short, long = [1, 4, 7, 8, 2, 5], [1, 4, *range(10, 200), 2, 5]
-    ids, last = pocket._padded([short, long], pad=3)
-    assert ids.shape == (2, pocket.READING_LENGTHS[-1])
-    assert ids[0].tolist()[:7] == [*short, 3]
-    assert last.tolist() == [5, pocket.READING_LENGTHS[-1] - 1]
-    assert ids[1].tolist()[:2] == [1, 4]
-    assert ids[1].tolist()[-3:] == [199, 2, 5]
-
-
-def test_packed_documents_see_only_themselves_and_predict_their_own_next_token() -> None:
+def test_dropout_is_gone_after_the_training() -> None:
     import torch
 
-    documents = torch.zeros(1, pocket.WINDOW, dtype=torch.long)
+    torch.manual_seed(0)
+    model = pocket._new_model(Numbers()).train()
+    ids = torch.tensor([[1, 7, 8, 9]])
+    plain = model(ids).logits
+    hooks = pocket._add_dropout(model)
+    assert not torch.equal(model(ids).logits, plain)
+    assert torch.equal(model.eval()(ids).logits, plain), "none when it answers"
+    for hook in hooks:
+        hook.remove()
+    assert torch.equal(model.train()(ids).logits, plain)
+
+
+def test_packed_documents_see_only_themselves() -> None:
+    import torch
+
+    documents = torch.zeros(1, pocket_examples.WINDOW, dtype=torch.long)
     documents[0, :3], documents[0, 3:5] = 1, 2
     mask = pocket._mask(documents)[0, 0]
-    assert (mask[4] == 0).nonzero().flatten().tolist() == [3, 4]
-    assert (mask[2] == 0).nonzero().flatten().tolist() == [0, 1, 2]
+    assert mask[4].nonzero().flatten().tolist() == [3, 4]
+    assert mask[2].nonzero().flatten().tolist() == [0, 1, 2]
 
 
-class Letters:
-    """A tokenizer with one token a letter, and the special tokens of the pocket base."""
+class Numbers:
+    """The special tokens of the pocket base."""
 
     bos_token_id, eos_token_id, pad_token_id = 1, 2, 3
+
+
+class Letters(Numbers):
+    """A tokenizer with one token a letter; ``th`` is one too, and can be split."""
+
+    backend_tokenizer = SimpleNamespace(
+        to_str=lambda: json.dumps(
+            {"model": {"vocab": {"t": 116, "h": 104, "th": 400}, "merges": [["t", "h"]]}}
+        )
+    )
 
     def apply_chat_template(self, messages: Any, **_: Any) -> str:
         return f"({messages[0]['content']})"
 
     def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
-        return {"input_ids": [ord(letter) for letter in text]}
+        return {"input_ids": [400 if letter == "\0" else ord(letter) for letter in text]}
+
+
+def _batches_of_letters() -> Any:
+    return pocket_examples.batches(small_corpus(), Letters(), random.Random(0))
 
 
 def test_labels_of_a_batch_are_the_next_tokens_and_the_topic_stands_before_the_answer() -> None:
-    corpus = small_corpus()
-    ids, labels, weights, classes, documents, _ = next(
-        pocket._batches(corpus, Letters(), random.Random(0))
-    )
-    assert ids.shape == labels.shape == weights.shape == (2, pocket.WINDOW)
+    ids, labels, weights, classes, documents, _ = next(_batches_of_letters())
+    assert ids.shape == labels.shape == weights.shape == (8, pocket_examples.WINDOW)
     learned = labels != pocket.IGNORED
     same = documents[:, 1:] == documents[:, :-1]
     assert bool((labels[:, :-1][learned[:, :-1]] == ids[:, 1:][learned[:, :-1]]).all())
@@ -128,3 +144,37 @@ def test_labels_of_a_batch_are_the_next_tokens_and_the_topic_stands_before_the_a
     told = (classes != pocket.IGNORED).nonzero()
     assert len(told) > 0
     assert all(int(ids[row, column]) == ord(")") for row, column in told.tolist())
+
+
+def test_workers_give_the_same_batches_every_time_and_differ_from_each_other() -> None:
+    import torch
+
+    def first(count: int, seed: int) -> list[Any]:
+        stream = pocket_examples.stream_batches(small_corpus(), Letters(), seed, 2)
+        return [next(stream)[0] for _ in range(count)]
+
+    one, again, other = first(4, 0), first(4, 0), first(1, 1)
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not torch.equal(one[0], one[1]), "the workers draw different examples"
+    assert not torch.equal(one[0], other[0])
+
+
+def test_a_split_token_spells_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(trained(tmp_path / "base"))
+    text = "how is the export of amber basil cedar?"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    splits = pocket_examples.splits_of(tokenizer)
+    monkeypatch.setattr(pocket_examples, "SPLIT_SHARE", 0.5)
+    forms = [pocket_examples.split_some(ids, splits, random.Random(seed)) for seed in range(20)]
+    assert {tokenizer.decode(form) for form in forms} == {text}
+    assert len({tuple(form) for form in forms}) > 10
+    monkeypatch.setattr(pocket_examples, "SPLIT_SHARE", 0.0)
+    assert pocket_examples.split_some(ids, splits, random.Random(0)) == ids
+
+
+def test_a_corpus_file_gives_the_same_corpus(tmp_path: Path) -> None:
+    corpus = small_corpus()
+    corpus.write(tmp_path / "corpus.json")
+    assert Corpus.read(tmp_path / "corpus.json") == corpus
