@@ -19,6 +19,7 @@ import copy
 import json
 import math
 import random
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -59,6 +60,11 @@ class Recipe:
 
     Args:
         steps: optimizer updates.
+        rate: peak of the learning rates, as a share of :data:`MATRIX_RATE` and
+            :data:`VECTOR_RATE`.
+        start: folder of a base to go on from, tokenizer and weights; None starts from nothing.
+        head: file of the topic head: read if ``start`` is given, written in the end; None forgets
+            it.
         seed: of the initialization, the order of the examples and their noise.
         workers: processes that make batches; another number gives other batches.
         device: of PyTorch.
@@ -66,6 +72,9 @@ class Recipe:
     """
 
     steps: int = 4900
+    rate: float = 1.0
+    start: Path | None = None
+    head: Path | None = None
     seed: int = 0
     workers: int = 14
     device: str = "cpu"
@@ -81,26 +90,39 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
         recipe: how.
     """
     import torch
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, LlamaForCausalLM
 
-    rng = random.Random(recipe.seed)
-    train_tokenizer(_tokenizer_lines(corpus, rng), VOCABULARY, out_dir)
-    tokenizer = AutoTokenizer.from_pretrained(out_dir)
     torch.manual_seed(recipe.seed)
-    model = _new_model(tokenizer).to(recipe.device).train()
-    head = torch.nn.Linear(WIDTH, len(corpus.topics)).to(recipe.device)
+    head = torch.nn.Linear(WIDTH, len(corpus.topics))
+    if recipe.start is None:
+        lines = _tokenizer_lines(corpus, random.Random(recipe.seed))
+        train_tokenizer(lines, VOCABULARY, out_dir)
+        tokenizer = AutoTokenizer.from_pretrained(out_dir)
+        model = _new_model(tokenizer)
+    else:
+        shutil.copytree(recipe.start, out_dir, dirs_exist_ok=True)
+        tokenizer = AutoTokenizer.from_pretrained(out_dir)
+        model = LlamaForCausalLM.from_pretrained(
+            recipe.start, dtype=torch.float32, attn_implementation="sdpa"
+        )
+        if recipe.head is not None:
+            head.load_state_dict(torch.load(recipe.head, weights_only=True))
+    model.to(recipe.device).train()
+    head.to(recipe.device)
     hooks = _add_dropout(model)
     _learn(model, head, corpus, tokenizer, recipe)
     for hook in hooks:
         hook.remove()
     _save(model, out_dir)
+    if recipe.head is not None:
+        torch.save({name: weight.cpu() for name, weight in head.state_dict().items()}, recipe.head)
 
 
 def _learn(model: Any, head: Any, corpus: Corpus, tokenizer: Any, recipe: Recipe) -> None:
     import torch
 
     steps = recipe.steps
-    optimizers = _Optimizers(model, head, steps)
+    optimizers = _Optimizers(model, head, steps, recipe.rate)
     losses = _Losses(model, head)
     compute = torch.compile(losses, dynamic=False) if recipe.compiled else losses
     batches = stream_batches(corpus, tokenizer, recipe.seed, recipe.workers)
@@ -169,7 +191,7 @@ class _Optimizers:
     Muon takes about half the updates of AdamW here; see https://kellerjordan.github.io/posts/muon.
     """
 
-    def __init__(self, model: Any, head: Any, steps: int) -> None:
+    def __init__(self, model: Any, head: Any, steps: int, rate: float) -> None:
         import torch
 
         self._weights = [*model.parameters(), *head.parameters()]
@@ -188,7 +210,7 @@ class _Optimizers:
                 others, lr=VECTOR_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY, fused=True
             ),
         ]
-        self._peaks = (MATRIX_RATE, VECTOR_RATE)
+        self._peaks = (MATRIX_RATE * rate, VECTOR_RATE * rate)
 
     def step(self, number: int) -> None:
         """Clip the gradients, update, and forget them; ``number`` counts from 1."""
@@ -313,6 +335,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, help="file made by pocket_corpus; default: made now")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pocket_base")
     parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--rate", type=float, default=Recipe.rate)
+    parser.add_argument("--start", type=Path, help="folder of a base to go on from")
+    parser.add_argument("--head", type=Path, help="file that keeps the topic head")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--workers", type=int, default=Recipe.workers)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -333,7 +358,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train_base(
         corpus,
         options.out,
-        Recipe(options.steps, options.seed, options.workers, options.device, options.compile),
+        Recipe(
+            options.steps,
+            options.rate,
+            options.start,
+            options.head,
+            options.seed,
+            options.workers,
+            options.device,
+            options.compile,
+        ),
     )
 
 

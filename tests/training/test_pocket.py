@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +81,25 @@ def test_the_same_seed_gives_the_same_base_and_another_does_not(tmp_path: Path) 
         for name, seed in (("one", 0), ("two", 0), ("three", 1))
     ]
     assert weights[0] == weights[1] != weights[2]
+
+
+def test_it_goes_on_from_a_base_and_its_head(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def topic_loss() -> float:
+        found = re.search(r"step 1 of 1, .* of topics ([\d.]+),", capsys.readouterr().err)
+        assert found
+        return float(found[1])
+
+    head = tmp_path / "head.pt"
+    first = trained(tmp_path / "one", steps=30, head=head)
+    before = sha256_file(first / "model.safetensors")
+    again = trained(tmp_path / "two", steps=1, rate=0.0, start=first, head=head)
+    kept = topic_loss()
+    assert sha256_file(first / "model.safetensors") == before
+    assert sha256_file(again / "tokenizer.json") == sha256_file(first / "tokenizer.json")
+    trained(tmp_path / "three", steps=1, rate=0.0, start=first)
+    assert kept < 0.7 < topic_loss(), "a new head knows nothing"
 
 
 def test_dropout_is_gone_after_the_training() -> None:
