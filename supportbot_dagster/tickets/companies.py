@@ -192,8 +192,10 @@ _SIGNATURE_SPLIT = re.compile(r"[|,\u2022\u00b7@]| - | at | / | from ")
 _MAIL_HOST = re.compile(r"(?<![\w.])@(?P<x>(?:[\w\-]{1,63}\.){1,4}[^\W\d_]{2,24})(?![\w/])")
 _COMPANY_WORD = re.compile(r"[\w\u00c0-\u024f](?:[\w&+]|['.\-](?=\w))*")
 _COMPANY_GAP = re.compile(r" (?:& )?(?=\w)")
-_LOWER_WORD = re.compile(r"[^\W_](?:[^\W_]|[\-](?=\w)){2,30}")
+_LOWER_WORD = re.compile(r"[^\W\d_](?:[^\W_]|[\-](?=\w)){2,30}")
 _COMPANY_END = re.compile(r"[\"']?(?:[,.!?;)\n]|$| (?:now|in|from|and|here)\b)")
+_NUMBERED = re.compile(r"\d{3}[.\- ]?\d")
+_NUMBER_NEXT = re.compile(r"[.:]{0,2} ?[A-Z]{0,3}\d{3}")
 _JOINS = frozenset(
     {"and", "of", "de", "et", "und", "du", "da", "des", "y", "ve", "e", "for", "the"}
 )
@@ -275,6 +277,13 @@ def _take_company(scan: Scan, start: int, *, lower: bool | None) -> int | None:
             return None  # a shortcut, a team key, a job's initials
     ordinary = all(kind(token) & (COMMON | THING) or token in _JOINS for token, _ in tokens)
     trade = tokens[-1][0] in _TRADES or tokens[-1][0] in LEGAL_FORMS
+    if (
+        len(tokens) == 2
+        and not joined
+        and kind(first) & (GIVEN | COMMON | THING) == GIVEN
+        and (not trade or kind(tokens[-1][0]) & SURNAME)
+    ):
+        return None  # "our partner Svea Rehn"
     if lower is None and len(tokens) >= 2 and _COMPANY_END.match(scan.text, tokens[-1][1]):
         trade = True
     if not lower and ordinary and not joined and not trade:
@@ -340,6 +349,8 @@ def _trade_name(scan: Scan, run: list[Token], *, joined: bool) -> Span | None:
         run = run[1:]
     if len(run) < 2 or any(t.low in own for t in run):
         return None
+    if len(run) == 2 and run[0].kind & GIVEN and run[1].kind & SURNAME and not joined:
+        return None  # Derek Mills
     trade = run[-1].low in _TRADES or (run[0].low in _TRADES and not run[0].kind & COMMON)
     named = any(
         (not t.kind and len(t.text) > 2)
@@ -453,7 +464,9 @@ def _segments(scan: Scan, start: int, end: int) -> Iterator[Span]:
         stop = part.start() if part else end
         text = scan.text[position:stop]
         begin = position + len(text) - len(text.lstrip())
-        finish = _take_company(scan, begin, lower=False)
+        # "VAT TR0000000123": a label and a number
+        numbered = _NUMBERED.search(scan.text, begin, stop) or _NUMBER_NEXT.match(scan.text, stop)
+        finish = None if numbered else _take_company(scan, begin, lower=False)
         tokens = re.findall(r"[^\W\d_]+", scan.lower[begin:stop])
         job = any(token in _JOB_WORDS for token in tokens) and len(tokens) <= 4
         legal = bool(tokens) and tokens[-1] in LEGAL_FORMS | GENERIC_WORDS

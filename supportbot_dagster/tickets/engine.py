@@ -9,14 +9,14 @@ seconds to import and the code location must load without them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.companies import companies, mail_hosts
 from supportbot_dagster.tickets.known import KnownIndex
-from supportbot_dagster.tickets.persons import persons
+from supportbot_dagster.tickets.persons import persons, share_products
 from supportbot_dagster.tickets.rule import Rule, Scan
 from supportbot_dagster.tickets.rules import RULES
 from supportbot_dagster.tickets.vendor import Vendor
@@ -73,11 +73,26 @@ class Engine:
     result: Any
     prefilter: bool = True
 
-    def analyze(
-        self, text: str, vendor: Vendor, known: KnownIndex | None, found: set[tuple[str, str]]
+    def analyze_all(
+        self,
+        texts: Sequence[str],
+        vendor: Vendor,
+        known: KnownIndex | None,
+        found: set[tuple[str, str]],
+    ) -> list[Analyzed]:
+        """What is found in the texts of one conversation.
+
+        Entity and text of names are added to ``found``.
+        """
+        scans = [make_scan(text, vendor, self.prefilter) for text in texts]
+        share_products(scans)
+        return [
+            self._analyze(text, scan, known, found) for text, scan in zip(texts, scans, strict=True)
+        ]
+
+    def _analyze(
+        self, text: str, scan: Scan, known: KnownIndex | None, found: set[tuple[str, str]]
     ) -> Analyzed:
-        """What is found in ``text``; entity and text of names are added to ``found``."""
-        scan = make_scan(text, vendor, self.prefilter)
         if not text.strip():
             return Analyzed(text, scan, [])
         artifacts = self.analyzer.nlp_engine.artifacts(scan, known)

@@ -9,7 +9,7 @@ none, and by the places where people sign. What does not: names known beforehand
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from supportbot_dagster.tickets.rule import Scan, Token
@@ -30,7 +30,7 @@ NOT_NAMES = word_set(
     "someone somebody anyone you me us him her them it this that both the a an my our your "
     "bonjour groetjes mahalo cheers merci respectfully faithfully sincerely gruezi salaam grazie "
     "bye bless sirs truly cordially ciao thanks hello hey hi dear servus namaste aloha danke "
-    "gracias obrigado obrigada yours yrs regards wishes greetings grusse gruss grussen grusze hugs "
+    "gracias obrigado obrigada yours yrs regards wishes greetings gruse grus grusen hugs por para pelo pela pour fur voor per "
     "sent best kind warm rgds mfg mvh lg vg kr br tia ty thx ta hilsen saludos cumprimentos "
     "i we he she they is are was who what when where why how please not no yes ok okay sorry "
     "billing sales world help helpdesk customer customers service care crew gang good "
@@ -122,13 +122,24 @@ _PRODUCT = word_set(
     "holiday day law rule effect method scale chart diagram principle metric build branch "
     "codename codenamed import export workflow node robot speaker device hub"
 )
+_NAMED = word_set(
+    "team teams squad squads tribe guild channel project projects initiative epic sprint milestone "
+    "repo repository table folder press pressing pressed hit hitting hold holding"
+)
+"""What has a name that is nobody's, and what is done to keys: "our team Depo", "press Esc"."""
+_BEFORE_THINGS = word_set(
+    "in near into using use via outside click clicking clicked choose chose select selected toggle "
+    "open opened opens"
+)
+"""Words before places, tools and buttons."""
+_LABEL = re.compile(r"\.:? ?[+(]?\d|:? [+(]?\d|: ?[+(]?\d|\.? ?[#\u2116]")
+"""A number after a word: the word says what the number is ("Kundennr. 4471", "Tel. +49")."""
 _GOES_ON = word_set(
     "on at in about who yesterday today last this for or said but that to is has was before after "
     "when because over via by earlier again first and"
 )
 _NOT_AFTER = word_set("the a an this these those your any each no every some another")
 GENITIVE_THINGS = word_set("day law birthday rule eve week laws principle theorem number razor")
-_ABBREVIATIONS = word_set("sent note notes re fw fwd ps nb via tel mob fax ref")
 _BEFORE_SURNAMES = word_set("o ni mac mc de van von di da del bin ibn ap ter ten den ui nic ua")
 _JOB = (
     r"(?:manager|owner|director|admin|administrator|accountant|bookkeeper|engineer|developer|designer|"
@@ -199,6 +210,12 @@ class Reader:
             return self.tokens[index + 1].low
         return ""
 
+    def _says(self, index: int) -> bool:
+        """Whether somebody does something after the word: "X started", not "X started by Y"."""
+        if self._next(index) not in _SAYS:
+            return False
+        return not (index + 2 < len(self.tokens) and self.tokens[index + 2].low == "by")
+
     def _genitive(self, index: int) -> bool:
         return self.text.startswith("'s", self.tokens[index].end)
 
@@ -212,6 +229,10 @@ class Reader:
                     found.add(token.low)
             self._products = frozenset(found)
         return self._products
+
+    def know_products(self, names: frozenset[str]) -> None:
+        """Take names over that other texts of the conversation give to things."""
+        self._products = self.products() | names
 
     def _product_at(self, index: int) -> bool:
         tokens = self.tokens
@@ -242,7 +263,11 @@ class Reader:
                 "card",
                 "list",
                 "server",
-            } and (token.gap in {' "', ": "} or (token.gap == " " and not before.cap)):
+            } and (
+                token.gap in {' "', ": "} or (token.gap == " " and (not before.cap or before.first))
+            ):
+                return True
+            if token.gap == " " and before.low in _NAMED and not token.kind & GIVEN:
                 return True
             if (
                 quoted
@@ -397,7 +422,7 @@ class Reader:
             return self._judge_initial(index, place)
         if low in NOT_NAMES and not (place == 3 and kind & GIVEN):
             return None
-        if low in _TITLES and self._cap_at(index + 1) and not kind & GIVEN:
+        if low in _TITLES and not kind & GIVEN:
             return None
         step = 1
         while (
@@ -466,7 +491,7 @@ class Reader:
             t.cap and len(t.text) > 1 and (_unknown(t) or t.kind & SURNAME) for t in following
         ) or any(len(t.text) == 1 for t in following)
         likely = place == 2
-        said = self._next(index) in _SAYS or self._next(at - 1) in _SAYS
+        said = self._says(index) or self._says(at - 1)
         if (
             at + 1 < len(self.tokens)
             and self.tokens[at].low in {"and", "&"}
@@ -499,7 +524,7 @@ class Reader:
                 )
             return token.start, end, at
         if kind & GIVEN:
-            strong_said = (said and not token.first) or self._next(index) in _SAYS
+            strong_said = (said and not token.first) or self._says(index)
             if likely and not self._quoted(index):
                 return token.start, end, at
             if strong_said and not self._genitive(index) and not self._title_case(index):
@@ -516,7 +541,7 @@ class Reader:
     ) -> tuple[int, int, int] | None:
         """A capitalised word that is in no list."""
         token = self.tokens[index]
-        if len(token.text) < 3 or not self.english:
+        if len(token.text) < 3 or not self.english or _LABEL.match(self.text, end):
             return None
         if "-" in token.low and any(len(part) < 2 for part in token.low.split("-")):
             return None  # X-Account-Id
@@ -541,7 +566,7 @@ class Reader:
         )
         if self._quoted(index) and not self._asserted(index) and not pair:
             return None
-        if previous in _NOT_AFTER or previous in {"in", "near", "into", "using", "use", "via"}:
+        if previous in _NOT_AFTER or previous in _BEFORE_THINGS:
             return None
         before_it = self.tokens[index - 1]
         tail = previous and before_it.cap and not before_it.first
@@ -972,6 +997,18 @@ def reader_of(scan: Scan) -> Reader:
     if reader is None:
         reader = scan.memo["reader"] = Reader(scan)
     return reader
+
+
+def share_products(scans: Sequence[Scan]) -> None:
+    """Let a name of a thing in one text of a conversation be one in all of them.
+
+    "Project Ganymede does not show up" says what the "Ganymede" of the reply is.
+    """
+    if len(scans) > 1:
+        readers = [reader_of(scan) for scan in scans]
+        found = frozenset().union(*(reader.products() for reader in readers))
+        for reader in readers:
+            reader.know_products(found)
 
 
 def persons(scan: Scan) -> Iterator[Span]:

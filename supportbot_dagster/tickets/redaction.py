@@ -66,9 +66,8 @@ class Redactor:
             self._engine = build_engine(self._without, self._prefilter, self._ner_model)
         engine = self._engine
         found: set[tuple[str, str]] = set()
-        analyzed = [
-            engine.analyze(strip_invisible(text), self.vendor, known, found) for text in texts
-        ]
+        plain = [strip_invisible(text) for text in texts]
+        analyzed = engine.analyze_all(plain, self.vendor, known, found)
         again = self._prepare_found(found)
         return [engine.redact(one, again) for one in analyzed]
 

@@ -109,6 +109,8 @@ class Scan:
             if after != " " and not token.code:
                 if after in _CODE_AFTER:
                     token.code = True
+                elif after == "-" and text[end + 1 : end + 2].isdigit() and word.isupper():
+                    token.code = True  # ENG-142
                 elif after in "./\\" and end + 1 < size and len(word) > 1:
                     follow = text[end + 1]
                     token.code = follow.isalnum() and not (

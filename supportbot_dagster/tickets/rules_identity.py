@@ -396,7 +396,9 @@ _PART = (
     r"(?:[ ](?:" + _WORD_OF_ADDRESS + r"|" + _SMALL + r"|" + _NUMBER_OF_ADDRESS + r"|#\d+)){0,6})"
 )
 _CHAIN = re.compile(
-    r"(?<![\w@./#\-])(?P<x>(?:(?:rue|avenue|boulevard|calle|via|rua|avenida|ulica|jalan|chemin|piazza|"
+    # its first line holds a number or a building, so that a name above the address is none of it
+    r"(?<![\w@./#\-])(?=[^\n]{0,120}?(?:\d|\b(?:House|Cottage|Farm|Barn|Forge|Mill|Lodge|Hall|Court|"
+    r"Lane|Road|Street|Close)\b))(?P<x>(?:(?:rue|avenue|boulevard|calle|via|rua|avenida|ulica|jalan|chemin|piazza|"
     r"place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del)[ ])*)?"
     + _PART
     + r"(?:(?:,[ ]?|,?\n(?=[^\n:]{3,60}(?:\n|\Z))|[ ]-[ ])"
@@ -408,7 +410,8 @@ _POSTCODE = re.compile(
     r"[A-Z]\d[\dW][ ]?[A-Z\d]{4}|(?:NSW|VIC|QLD|WA|SA|TAS|ACT|NT)[ ]\d{4}|[A-Z]{2}[ ]\d{5}(?:-\d{4})?|"
     r"\d{3}[ ]\d{2}(?=[ ][A-Z\u00c0-\u017e])|\d{2}-\d{3}(?=[ ][A-Z\u00c0-\u017e])|\d{4}-\d{3}|"
     r"\d{4}[ ]?[A-Z]{2}(?=[ ,]+[A-Z])|"
-    r"(?:[A-Z]{1,2}-)?\d{4,5}[ ][A-Z\u00c0-\u017e][\w\u00c0-\u017e]{2,}|[a-z][ -]\d{6}\b|[a-z][ ]\d{3}[ ]\d{3}\b|\d{3}-\d{4}\b)(?![\w])"
+    r"(?:[A-Z]{1,2}-)?\d{4,5}[ ][A-Z\u00c0-\u017e][\w\u00c0-\u017e]{2,}|[a-z][ -]\d{6}\b|[a-z][ ]\d{3}[ ]\d{3}\b|"
+    r"\u3012\d{3}-\d{4}|\d{3}-\d{4}(?=[ ]+[A-Z]))(?![\w])"
 )
 _TOWN_CODE = re.compile(r"[A-Z][\w\u00c0-\u017e]{2,}[ \-]{1,3}\d{3}[ ]?\d{1,3}(?![\w])")
 _STREET_WORD = re.compile(

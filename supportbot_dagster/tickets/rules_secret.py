@@ -109,6 +109,8 @@ def _is_password_word(match: re.Match[str], scan: Scan) -> bool:
     plain = value.lower().strip("'\"")
     if not value or PLACEHOLDER_VALUE.match(value) or plain in _NOT_A_SECRET:
         return False
+    if "code" in match[0].lower() and not any(map(str.isdigit, value)):
+        return False  # "recovery codes: click ..."
     return len(plain) >= 3 and not plain.startswith(("http", "<"))
 
 

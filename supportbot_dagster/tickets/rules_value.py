@@ -31,8 +31,8 @@ _STRONG = re.compile(
     # "seller no", "driver ID", "Kundennummer", "numero de pedido": any noun with a word for number
     r"(?:\b(?P<noun>[a-z]+)[ -]?(?:account |registration |file |case |order |card )?"
     r"(?:\b" + _NUMBER_WORD + r")|\b[a-z]{3,24}(?:nummer|number|nr)\b\.?|"
-    r"\b(?:numero|num\.?|nro\.?|n\u00ba|no\.?|numer|cislo|broj|szam|stevilka|sifra|codigo|codice|code|ref)"
-    r"(?: (?:de|do|da|du|di|del|della|dell'|d'|of))?[ ']?[a-z]{3,16}|"
+    r"\b(?:numero|num\.?|nro\.?|n\u00ba|numer|cislo|broj|szam|stevilka|sifra|codigo|codice)"
+    r"(?: (?:de|do|da|du|di|del|della|of) | (?:dell'|d')| )[a-z]{3,16}|"
     r"\b(?:mrn|trn|utr|awb|pnr|rma|uuid|arn|urn|imei)|\bs/n|\bref|\bno\.|\bnr\.|\u2116|n\u00ba)[ ]?[.:#=)]{0,2}\s?"
     r"(?:(?:is|was|are|of|for|wrong:|should be|ist|est|es|e|\u00e9)[ ])?[\"'(#]{0,2}$"
 )
@@ -71,6 +71,16 @@ _NO_REFERENCE = word_set(
     "regulation form mark patch camt expected packet queue $ \u20ac \u00a3 \u20b9 \u00a5"
 )
 """Words after which a number is no reference."""
+_SOLD = _RECORDS - word_set(
+    "ticket tickets number numbers nos id ids record entry report run note notes import imports export "
+    "exports job jobs document documents file files sample under site unit batch form slip reader letter "
+    "letters matter matters statement statements reference references"
+)
+"""Records of people and trade; an issue of a tracker is none of them."""
+_TRACKER_KEY = re.compile(r"[A-Z]{2,5}-\d{1,4}")
+_TRACKED = word_set(
+    "issue issues sub-issue bug bugs task tasks story stories epic epics backlog sprint"
+)
 _LAST_WORD = re.compile(r"([^\W\d_]+|[$\u20ac\u00a3\u20b9\u00a5])\.?[ ]?[:=#(\"']{0,3}[ ]?$")
 
 
@@ -128,6 +138,10 @@ def _is_value(match: re.Match[str], scan: Scan) -> bool:
     plain = value.isdigit()
     heads = _clause(before)
     labelled = _number_noun(before)
+    if _TRACKER_KEY.fullmatch(value) and (
+        heads.isdisjoint(_SOLD) or not heads.isdisjoint(_TRACKED)
+    ):
+        return False  # "the issue id, OPS-231"
     if "incident" in heads or "status page" in before:
         return False
     if _DATEISH.fullmatch(value) and not (
@@ -168,8 +182,7 @@ def _is_value(match: re.Match[str], scan: Scan) -> bool:
     letters = any(char.isalpha() for char in value)
     if not upper or (not letters and seps < 2):
         return False
-    # a key of a tracker such as ENG-1421 has one prefix and few digits
-    return count >= 5 and seps >= 1 and re.fullmatch(r"[A-Z]{2,5}-\d{1,5}", value) is None
+    return count >= 5 and seps >= 1
 
 
 _VALUE = r"(?<![\w.,:/@\-+$\u20ac\u00a3\u20b9&%])(?P<x>(?=[A-Za-z/_-]{0,14}\d)(?>[A-Za-z0-9]+(?:[-_/][A-Za-z0-9]+){0,7}))(?![\w@%\u20ac]|[.:]\d|://|[.]\w)"
@@ -402,8 +415,14 @@ def _is_code(match: re.Match[str], scan: Scan) -> bool:
         return False
     if label.startswith("code") and _last_word(scan.before(match.start(), 18)) in _OPEN_CODES:
         return False
-    if label.startswith("key") and re.fullmatch(r"[A-Z]{2,5}-\d{1,5}", value):
-        return False  # of a tracker
+    if label.startswith("key") and _TRACKER_KEY.fullmatch(value):
+        return False
+    if (
+        label.startswith("code")
+        and re.fullmatch(r"[A-Z]{1,4}-\d{1,4}", value)
+        and _OPENS.search(scan.before(match.start(), 24)) is None
+    ):
+        return False  # "code TL-403" is a machine's message
     if re.fullmatch(r"(?:19|20)\d\d|\d{1,3}|v?\d+\.\d[\d.]*|\d{1,2}[/:.]\d{1,2}.*", value):
         return False
     if "_" in value and value.upper() == value and count < 3:

@@ -96,6 +96,49 @@ def test_placeholders_are_typed(redactor: Redactor, text: str, expected: str) ->
     assert redactor.redact_text(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dear Dr. Penhallow,\n\nThank you", "Dear Dr. <PERSON>,\n\nThank you"),
+        ("Hello Ms. Castellanos,\n\nAll done", "Hello Ms. <PERSON>,\n\nAll done"),
+        ("It works again.\n\nViele Grüße,\nRuth", "It works again.\n\nViele Grüße,\n<PERSON>"),
+        (
+            "Where?\nViele Grüße\nGregor Zimmerling\nUSt-IdNr. DE123456789",
+            "Where?\nViele Grüße\n<PERSON>\nUSt-IdNr. <ID>",
+        ),
+        ("Gracias por la paciencia,\nTomás", "Gracias por la paciencia,\n<PERSON>"),
+        ("Matthias Brückner, Tel. +49 30 23125 418", "<PERSON>, Tel. <PHONE>"),
+        (
+            "We are closed.\nThanks\nPia Ruhl\nVAT DE123456789",
+            "We are closed.\nThanks\n<PERSON>\nVAT <ID>",
+        ),
+        ("Do they survive?\nLindiwe, 555-0150", "Do they survive?\n<PERSON>, <PHONE>"),
+        (
+            "Is it on?\n\nHoward Finch\n22 Quayside Terrace, Marlow Sands, MS4 0ZZ",
+            "Is it on?\n\n<PERSON>\n<ADDRESS>",
+        ),
+        ("It was its owner, Derek Mills.", "It was its owner, <PERSON>."),
+        ("The owner is my partner Svea Rehn", "The owner is my partner <PERSON>"),
+        ("An Owner can do it, owner@acme.example", "An Owner can do it, <EMAIL>"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_what_surrounds_a_value_is_no_part_of_it(
+    redactor: Redactor, text: str, expected: str
+) -> None:
+    assert redactor.redact_text(text, ["owner@acme.example"]) == expected
+
+
+def test_the_name_of_a_thing_counts_in_the_whole_conversation(redactor: Redactor) -> None:
+    texts = [
+        "Project Ganymede does not show up on the roadmap.",
+        "You find Ganymede in the tray. Only while Ganymede is planned, Oluchi can see it.",
+    ]
+    done = redactor.redact_all(texts)
+    assert done[0] == texts[0]
+    assert done[1] == texts[1].replace("Oluchi", "<PERSON>")
+
+
 def test_known_names_in_any_form(redactor: Redactor) -> None:
     text = "DANA said: dana's and Whitfields board. d.whitfield too"
     done = redactor.redact_text(text, ["Dana Whitfield"])
