@@ -26,65 +26,64 @@ from supportbot_dagster.tickets.rule import Scan, Token
 from supportbot_dagster.tickets.words import COMMON, GIVEN, SURNAME, THING, word_set, words
 
 _JOB_WORDS = word_set(
-    "head director manager engineer developer lead officer ceo cto cfo coo founder co-founder "
-    "ops operations product "
-    "marketing sales support designer design analyst consultant assistant coordinator senior "
-    "junior vp vice president "
-    "chief of technology software it admin administrator owner hr people team engineering "
-    "customer success account "
-    "executive specialist project program programme and the for devops qa tester architect data "
-    "scientist intern "
+    "head director manager engineer developer lead officer ceo cto cfo coo founder co-founder ops "
+    "operations product marketing sales support designer design analyst consultant assistant "
+    "coordinator senior junior vp vice president chief of technology software it admin "
+    "administrator owner hr people team engineering customer success account executive specialist "
+    "project program programme and the for devops qa tester architect data scientist intern "
     "principal staff partner managing general office finance accounting research communications "
-    "content strategy "
-    "brand growth community platform infrastructure security mobile web frontend backend full "
-    "stack sr jr she he they her him them tel phone mobile travel payments investigations desk support "
-    "department dept section unit division tier line counsel legal tax payroll logistics helpdesk "
-    "service services care warehouse shift teacher nurse doctor owner treasurer chairman trustee "
-    "gerant inhaber geschaftsfuhrer geschaftsfuhrerin direktor chef responsable gerente"
+    "content strategy brand growth community platform infrastructure security mobile web frontend "
+    "backend full stack sr jr she he they her him them tel phone mobile travel payments "
+    "investigations desk support department dept section unit division tier line counsel legal tax "
+    "payroll logistics helpdesk service services care warehouse shift teacher nurse doctor owner "
+    "treasurer chairman trustee gerant inhaber geschaftsfuhrer geschaftsfuhrerin direktor chef "
+    "responsable gerente"
 )
 
 _TRADES = word_set(
-    "accountants accountancy actuaries advisers advisors advisory aerospace agency agrotech academy "
-    "analytics apparel appliances architects architecture associates associati atelier attorneys "
-    "auto automation automotive aviation bakehouse bakery bakers bank barbers beauty beverages "
-    "bikes biotech books bookshop boutique brands brewery brewing bricks builders building cafe "
-    "capital care carpentry carpets catering ceramics chambers charity chemicals chocolates church "
-    "cinemas cleaners cleaning clinic clinics clothing club coffee collective college commerce "
-    "components construction constructions consultancy consultants consulting contractors cosmetics "
-    "couriers crafts creamery creative crew cruises cycles dairy daycare decor dental dentistry "
-    "design designs digital distillery distribution dynamics earthworks education electrical "
-    "electricals electronics energy engineering engineers enterprise enterprises estates events "
-    "exports express fabrics farm farms fashion festival films finance financial fisheries fishing "
-    "fitness flooring florist florists flowers foods footwear forwarding foundation foundry "
-    "freight fruits fundraising furnishings furniture gallery games gardens gin glass goods grill "
-    "group gym haulage health healthcare hire holdings homes homeware hospital hospitality hotel "
-    "hotels housing importers imports industries infotech insurance interiors investments ironworks "
-    "jewellers jewellery jewelry joinery joiners kids kitchens knitwear labs laboratories "
-    "landscaping landscapes laundry law leather leisure lettings library lighting linen logistics "
-    "lumber machinery manufacturing marine maritime market marketing markets materials media "
-    "medical metals microbrewery mills mining mobility mortgages motors museum music namkeen "
-    "nursery optical opticians orchards organics outdoors outfitters packaging paints partners "
-    "partnership pharma pharmaceuticals pharmacy photography pictures pizza pizzeria plants "
-    "plastics plumbing poissonnerie press primary printers printing productions properties "
-    "property publishers publishing realty records recruitment recycling removals renovations "
-    "rentals repairs resorts restaurant retail robotics roasters roofing salon school seafood seeds "
-    "services shipping shoes shop signs software solar solicitors solutions spa spices sports "
-    "stables stationers stationery steel storage store stores studio studios supplies supply surf "
-    "surgery surveyors sweets systems tailors tattoo taxis tea technik technologies technology "
-    "tech telecom textiles theatre timber tools tourism tours toys trading training transport "
-    "travel travels trust tutoring tuition tyres university upholstery utilities ventures "
-    "veterinary vets vineyard vineyards vinyl wares wealth wellness wines winery woodwork "
-    "woodworks works workshop workshops yachts yoga tekstil vakfi restaurante hosteria osteria taverna papeterie boulangerie brasserie "
-    "garage immobilier traiteur librairie talleres panaderia ferreteria clinica colegio escuela "
-    "grupo padaria mercearia clinica ristorante trattoria panificio bottega officina oficina "
-    "backerei metzgerei kanzlei praxis werkstatt tischlerei schreinerei gasthof weingut verlag "
-    "kaltetechnik elektro handel bau gruppe serres maison domaine chateau casa hacienda bakkerij "
-    "slagerij bouw advocaten zaden foods"
+    "accountants accountancy actuaries advisers advisors advisory aerospace agency agrotech "
+    "academy analytics apparel appliances architects architecture associates associati atelier "
+    "attorneys auto automation automotive aviation bakehouse bakery bakers bank barbers beauty "
+    "beverages bikes biotech books bookshop boutique brands brewery brewing bricks builders "
+    "building cafe capital care carpentry carpets catering ceramics chambers charity chemicals "
+    "chocolates church cinemas cleaners cleaning clinic clinics clothing club coffee collective "
+    "college commerce components construction constructions consultancy consultants consulting "
+    "contractors cosmetics couriers crafts creamery creative crew cruises cycles dairy daycare "
+    "decor dental dentistry design designs digital distillery distribution dynamics earthworks "
+    "education electrical electricals electronics energy engineering engineers enterprise "
+    "enterprises estates events exports express fabrics farm farms fashion festival films finance "
+    "financial fisheries fishing fitness flooring florist florists flowers foods footwear "
+    "forwarding foundation foundry freight fruits fundraising furnishings furniture gallery games "
+    "gardens gin glass goods grill group gym haulage health healthcare hire holdings homes "
+    "homeware hospital hospitality hotel hotels housing importers imports industries infotech "
+    "insurance interiors investments ironworks jewellers jewellery jewelry joinery joiners kids "
+    "kitchens knitwear labs laboratories landscaping landscapes laundry law leather leisure "
+    "lettings library lighting linen logistics lumber machinery manufacturing marine maritime "
+    "market marketing markets materials media medical metals microbrewery mills mining mobility "
+    "mortgages motors museum music namkeen nursery optical opticians orchards organics outdoors "
+    "outfitters packaging paints partners partnership pharma pharmaceuticals pharmacy photography "
+    "pictures pizza pizzeria plants plastics plumbing poissonnerie press primary printers printing "
+    "productions properties property publishers publishing realty records recruitment recycling "
+    "removals renovations rentals repairs resorts restaurant retail robotics roasters roofing "
+    "salon school seafood seeds services shipping shoes shop signs software solar solicitors "
+    "solutions spa spices sports stables stationers stationery steel storage store stores studio "
+    "studios supplies supply surf surgery surveyors sweets systems tailors tattoo taxis tea "
+    "technik technologies technology tech telecom textiles theatre timber tools tourism tours toys "
+    "trading training transport travel travels trust tutoring tuition tyres university upholstery "
+    "utilities ventures veterinary vets vineyard vineyards vinyl wares wealth wellness wines "
+    "winery woodwork woodworks works workshop workshops yachts yoga tekstil vakfi restaurante "
+    "hosteria osteria taverna papeterie boulangerie brasserie garage immobilier traiteur librairie "
+    "talleres panaderia ferreteria clinica colegio escuela grupo padaria mercearia clinica "
+    "ristorante trattoria panificio bottega officina oficina backerei metzgerei kanzlei praxis "
+    "werkstatt tischlerei schreinerei gasthof weingut verlag kaltetechnik elektro handel bau "
+    "gruppe serres maison domaine chateau casa hacienda bakkerij slagerij bouw advocaten zaden "
+    "foods"
 )
 """What companies are called after; the last (or, in Romance languages, the first) of two words."""
 _LEGAL = (
     r"(?:Inc|LLC|Ltd|GmbH|AG|SAS|SARL|BV|B\.V|NV|N\.V|Pty(?: Ltd)?|Pte(?: Ltd)?|PLC|plc|Corp|"
-    r"Corporation|Limited|Oy|Oyj|AB|ApS|A/S|KK|K\.K|Srl|S\.r\.l|SpA|S\.p\.A|S\.A|S\.L|S\.L\.U|SL|SA|"
+    r"Corporation|Limited|Oy|Oyj|AB|ApS|A/S|KK|K\.K|Srl|S\.r\.l|SpA|S\.p\.A|S\.A|S\.L|S\.L\.U|SL|"
+    r"SA|"
     r"Lda|LLP|Kft|Zrt|sp\. z o\.o|s\.r\.o|d\.o\.o|(?:\(?(?:Pvt|Pty)\.?\)? )?Ltd|KG|OHG|UG|e\.V|eG|"
     r"Sdn Bhd|Bhd|Co|Ltda|EIRL|OOD|EOOD|SE|\u015eti|A\.\u015e|AS|Tic\. A\.\u015e|Sp\. k|PBC|Inc)"
 )
@@ -99,9 +98,9 @@ _WITH_SUFFIX = re.compile(
     + r"(?![\w])\.?)"
 )
 _LEGAL_CUES = word_set(
-    "inc llc ltd gmbh ag sas sarl bv b v nv n pty pte plc corp corporation limited oy oyj ab aps a s "
-    "kk k srl spa sl sa lda llp kft zrt sp pvt kg ohg ug e eg sdn bhd co ltda eirl ood eood se sti "
-    "as pbc r d"
+    "inc llc ltd gmbh ag sas sarl bv b v nv n pty pte plc corp corporation limited oy oyj ab aps a "
+    "s kk k srl spa sl sa lda llp kft zrt sp pvt kg ohg ug e eg sdn bhd co ltda eirl ood eood se "
+    "sti as pbc r d"
 )
 _NOUN = (
     r"(?:company|firm|start-?up|agency|employer|organi[sz]ation|business|studio|school|university|"
@@ -112,81 +111,165 @@ _NOUN = (
     r"beneficiary|debtor|creditor|contractor|subcontractor|partner|deal|lead|account)"
 )
 _NOUNS = word_set(
-    "company firm startup start-up agency employer organisation organization business studio school "
-    "university clinic practice charity client customer entity shop store salon club restaurant "
-    "cafe bakery gallery gym hotel farm vendor supplier merchant reseller landlord tenant agent "
-    "broker distributor wholesaler association society church nursery daycare academy department "
-    "foundation ngo shopfront label brand warehouse seller payee beneficiary debtor creditor "
-    "contractor subcontractor partner deal lead account start"
+    "company firm startup start-up agency employer organisation organization business studio "
+    "school university clinic practice charity client customer entity shop store salon club "
+    "restaurant cafe bakery gallery gym hotel farm vendor supplier merchant reseller landlord "
+    "tenant agent broker distributor wholesaler association society church nursery daycare academy "
+    "department foundation ngo shopfront label brand warehouse seller payee beneficiary debtor "
+    "creditor contractor subcontractor partner deal lead account start"
 )
-_COMPANY_PLACES: tuple[tuple[re.Pattern[str], frozenset[str], frozenset[str], bool | None], ...] = tuple(
+_Place = tuple[re.Pattern[str], frozenset[str], frozenset[str], bool | None]
+_COMPANY_PLACES: tuple[_Place, ...] = tuple(
     (re.compile(pattern, re.IGNORECASE | re.MULTILINE), word_set(cues), word_set(lasts), lower)
     for pattern, cues, lasts, lower in (
-        (r"\b(?:this is|i'?m|i am|my name is|my name'?s|it'?s|here is|here's|here)\b"
-         r"[^.\n!?>]{1,40}?,? (?:from|at|with|of|working (?:at|for)) (?:the )?(?:hr of )?",
-         "this i im it its name here", "from at with of for the", True),
-        (r"(?:^|[\n.!?,] {0,2})[^\W\d_]+(?: [^\W\d_]+)? (?:here|speaking),? (?:from|at|with) "
-         r"(?:the )?", "here speaking", "from at with the", True),
-        (r"(?-i:[A-Z\u00c0-\u00de][a-z\u00df-\u00ff]+) (?:from|at) (?=[A-Z])", "from at", "from at", False),
-        (r"(?:^|\s)[-~/]{1,2} ?[^\W\d_]+(?: [^\W\d_]+){0,2},? (?:from|at) ", "from at", "from at", True),
-        (r"\b(?:started|start|joined|joining|employed|hired) (?:at|by|with) ",
-         "started start joined joining employed hired", "at by with", False),
-        (r"\b(?:took over|acquired by|bought by|taken over by|joined|merged with|owned by|"
-         r"subsidiary of|formerly|previously) (?:the )?[\"']?",
-         "took acquired bought taken joined merged owned subsidiary formerly previously",
-         "over by joined with of formerly previously the", False),
-        (r"\b(?:trading as|trades? as|traded as|t/a|dba|d/b/a|rebranded (?:as|to)) (?:the )?[\"']?",
-         "trading trade trades traded t dba d rebranded", "as a dba to the", None),
-        (r"\b(?:i|we|who|he|she|they) (?:work|works|worked|working|consult|own|owns|run|runs|"
-         r"manage|founded|started) (?:at |for |with )?(?:the )?(?=[\"']?[A-Z])",
-         "work works worked working consult own owns run runs manage founded started", "", False),
-        (r"\b(?:on behalf of|counsel for|acting for|solicitors? (?:for|at)|treasurer (?:of|at)|"
-         r"manager (?:of|at)|owner (?:of|at)|director (?:of|at)|chair(?:man|person)? of|"
-         r"admin(?:istrator)? (?:of|at)|partner at|head of it at|deal (?:of|with)|deals? for|"
-         r"(?:hr|it|finance|payroll|accounts) (?:of|at|for)) (?:the )?",
-         "behalf counsel acting solicitor solicitors treasurer manager owner director chair "
-         "chairman chairperson admin administrator partner head deal deals hr it finance payroll "
-         "accounts", "of for at with the", True),
-        (r"\b(?:our|my|the|their|his|her|a|old|new|former|this|for|of|as) (?:old |new |former |"
-         r"previous |small |family |main |other )?"
-         + _NOUN
-         + r"(?: name)?(?:,| is called| is named| is| was called| called| named| name is| name:|:|"
-         r" -| \(|[ ]?=){0,2} [\"'(]?", " ".join(sorted(_NOUNS)),
-         " ".join(sorted(_NOUNS)) + " entity called named is name", False),
-        (r"(?:^|[\n.,;>*\u2022-] ?)(?:the )?"
-         + _NOUN
-         + r"(?: ?name)?[ ]?(?::|=| is| called)? (?=[A-Z\"'])", " ".join(sorted(_NOUNS)),
-         " ".join(sorted(_NOUNS)) + " entity name is called", False),
-        (r"\b(?:company|organi[sz]ation|business|firm|employer|legal|billing|org) ?(?:name|"
-         r"entity)?[ ]?: ",
-         "company organisation organization business firm employer legal billing org",
-         "company organisation organization business firm employer legal billing org name entity",
-         False),
-        (r"\b(?:company|organi[sz]ation|business|legal|billing|workspace|team|club) name (?:is|from|"
-         r"to|should be|reads|says|was|on the invoice is) (?:\"|')?", "name",
-         "is from to be reads says was", False),
-        (r"\b(?:all of us|we|us|people|folks|team|everyone|everybody|colleagues|someone|work|"
-         r"here|over|engineers?|developers?|admin|office|contractors?|consultant|employees?|"
-         r"manager|lead|head of \w+|director) (?:here )?at (?:the )?", "at", "at the", False),
-        (r"\b(?:invoice|bill|billed|made out|contract|registered|addressed|payroll|quote|credit "
-         r"note|account|paid|owed|sold|belongs|salary|wages) (?:to|for|with|under|by) (?:the )?"
-         r"[\"']?", "to for with under by", "to for with under by the", False),
-        (r"\bwe(?:'re| are) (?:called |at |from |now )?(?!on\b|in\b)[\"']?", "we", "we're are called at from now", None),
-        (r"\b(?:renamed|rebranded|rebranding|merged|acquired|bought|changed(?: our name)?)(?: "
-         r"the company| ourselves)? (?:from|to|as|by|with|into) (?=[A-Z])",
-         "renamed rebranded rebranding merged acquired bought changed", "from to as by with into",
-         False),
+        (
+            r"\b(?:this is|i'?m|i am|my name is|my name'?s|it'?s|here is|here's|here)\b"
+            r"[^.\n!?>]{1,40}?,? (?:from|at|with|of|working (?:at|for)) (?:the )?(?:hr of )?",
+            "this i im it its name here",
+            "from at with of for the",
+            True,
+        ),
+        (
+            r"(?:^|[\n.!?,] {0,2})[^\W\d_]+(?: [^\W\d_]+)? (?:here|speaking),? (?:from|at|with) "
+            r"(?:the )?",
+            "here speaking",
+            "from at with the",
+            True,
+        ),
+        (
+            r"(?-i:[A-Z\u00c0-\u00de][a-z\u00df-\u00ff]+) (?:from|at) (?=[A-Z])",
+            "from at",
+            "from at",
+            False,
+        ),
+        (
+            r"(?:^|\s)[-~/]{1,2} ?[^\W\d_]+(?: [^\W\d_]+){0,2},? (?:from|at) ",
+            "from at",
+            "from at",
+            True,
+        ),
+        (
+            r"\b(?:started|start|joined|joining|employed|hired) (?:at|by|with) ",
+            "started start joined joining employed hired",
+            "at by with",
+            False,
+        ),
+        (
+            r"\b(?:took over|acquired by|bought by|taken over by|joined|merged with|owned by|"
+            r"subsidiary of|formerly|previously) (?:the )?[\"']?",
+            "took acquired bought taken joined merged owned subsidiary formerly previously",
+            "over by joined with of formerly previously the",
+            False,
+        ),
+        (
+            r"\b(?:trading as|trades? as|traded as|t/a|dba|d/b/a|rebranded (?:as|to)) (?:the "
+            r")?[\"']?",
+            "trading trade trades traded t dba d rebranded",
+            "as a dba to the",
+            None,
+        ),
+        (
+            r"\b(?:i|we|who|he|she|they) (?:work|works|worked|working|consult|own|owns|run|runs|"
+            r"manage|founded|started) (?:at |for |with )?(?:the )?(?=[\"']?[A-Z])",
+            "work works worked working consult own owns run runs manage founded started",
+            "",
+            False,
+        ),
+        (
+            r"\b(?:on behalf of|counsel for|acting for|solicitors? (?:for|at)|treasurer (?:of|at)|"
+            r"manager (?:of|at)|owner (?:of|at)|director (?:of|at)|chair(?:man|person)? of|"
+            r"admin(?:istrator)? (?:of|at)|partner at|head of it at|deal (?:of|with)|deals? for|"
+            r"(?:hr|it|finance|payroll|accounts) (?:of|at|for)) (?:the )?",
+            "behalf counsel acting solicitor solicitors treasurer manager owner director chair "
+            "chairman chairperson admin administrator partner head deal deals hr it finance "
+            "payroll "
+            "accounts",
+            "of for at with the",
+            True,
+        ),
+        (
+            r"\b(?:our|my|the|their|his|her|a|old|new|former|this|for|of|as) (?:old |new |former |"
+            r"previous |small |family |main |other )?"
+            + _NOUN
+            + r"(?: name)?(?:,| is called| is named| is| was called| called| named| name is| name:|"
+            r":|"
+            r" -| \(|[ ]?=){0,2} [\"'(]?",
+            " ".join(sorted(_NOUNS)),
+            " ".join(sorted(_NOUNS)) + " entity called named is name",
+            False,
+        ),
+        (
+            r"(?:^|[\n.,;>*\u2022-] ?)(?:the )?"
+            + _NOUN
+            + r"(?: ?name)?[ ]?(?::|=| is| called)? (?=[A-Z\"'])",
+            " ".join(sorted(_NOUNS)),
+            " ".join(sorted(_NOUNS)) + " entity name is called",
+            False,
+        ),
+        (
+            r"\b(?:company|organi[sz]ation|business|firm|employer|legal|billing|org) ?(?:name|"
+            r"entity)?[ ]?: ",
+            "company organisation organization business firm employer legal billing org",
+            "company organisation organization business firm employer legal billing org name "
+            "entity",
+            False,
+        ),
+        (
+            r"\b(?:company|organi[sz]ation|business|legal|billing|workspace|team|club) name (?:is|"
+            r"from|"
+            r"to|should be|reads|says|was|on the invoice is) (?:\"|')?",
+            "name",
+            "is from to be reads says was",
+            False,
+        ),
+        (
+            r"\b(?:all of us|we|us|people|folks|team|everyone|everybody|colleagues|someone|work|"
+            r"here|over|engineers?|developers?|admin|office|contractors?|consultant|employees?|"
+            r"manager|lead|head of \w+|director) (?:here )?at (?:the )?",
+            "at",
+            "at the",
+            False,
+        ),
+        (
+            r"\b(?:invoice|bill|billed|made out|contract|registered|addressed|payroll|quote|credit "
+            r"note|account|paid|owed|sold|belongs|salary|wages) (?:to|for|with|under|by) (?:the )?"
+            r"[\"']?",
+            "to for with under by",
+            "to for with under by the",
+            False,
+        ),
+        (
+            r"\bwe(?:'re| are) (?:called |at |from |now )?(?!on\b|in\b)[\"']?",
+            "we",
+            "we're are called at from now",
+            None,
+        ),
+        (
+            r"\b(?:renamed|rebranded|rebranding|merged|acquired|bought|changed(?: our name)?)(?: "
+            r"the company| ourselves)? (?:from|to|as|by|with|into) (?=[A-Z])",
+            "renamed rebranded rebranding merged acquired bought changed",
+            "from to as by with into",
+            False,
+        ),
         (r"\bfrom (?=[^\W\d_]+(?: [^\W\d_]+)?,? (?:again|here)\b)", "from", "from", True),
-        (r"\b(?:wrong|right|correct|old|new|should (?:be|read)|reads?|instead of|called)[ ]?:? "
-         r"[\"']", "wrong right correct old new read reads instead called be",
-         "wrong right correct old new be read reads of called", False),
-        (r"\b(?:place|outfit|shop|firm|company|someone|business|store) called [\"']?", "called", "called", False),
+        (
+            r"\b(?:wrong|right|correct|old|new|should (?:be|read)|reads?|instead of|called)[ ]?:? "
+            r"[\"']",
+            "wrong right correct old new read reads instead called be",
+            "wrong right correct old new be read reads of called",
+            False,
+        ),
+        (
+            r"\b(?:place|outfit|shop|firm|company|someone|business|store) called [\"']?",
+            "called",
+            "called",
+            False,
+        ),
     )
-)  # fmt: skip
+)
 _THE_X_TEAM = re.compile(
     r"\b(?:[Tt]he|[Oo]ur|[Yy]our|[Aa]n?) (?:(?P<x>[A-Z][a-z]+(?: [A-Z][a-z]+)?) (?:team|office|"
-    r"account|workspace)|"
-    r"(?P<y>[a-z][\w\-]{3,30}) workspace)\b"
+    r"account|workspace)|(?P<y>[a-z][\w\-]{3,30}) workspace)\b"
 )
 _SIGNATURE_SPLIT = re.compile(r"[|,\u2022\u00b7@]| - | at | / | from ")
 _MAIL_HOST = re.compile(r"(?<![\w.])@(?P<x>(?:[\w\-]{1,63}\.){1,4}[^\W\d_]{2,24})(?![\w/])")

@@ -24,8 +24,7 @@ LEGAL_FORMS = word_set(
 )
 GENERIC_WORDS = word_set(
     "labs lab group studio studios technologies technology tech software systems solutions "
-    "services "
-    "digital media consulting consultants partners ventures holdings international global "
+    "services digital media consulting consultants partners ventures holdings international global "
     "industries agency works collective foundation institute university college school clinic "
     "logistics freight energy health healthcare medical foods analytics robotics design designs "
     "team the and of for bank capital finance insurance games interactive networks network"

@@ -27,32 +27,32 @@ Span = tuple[int, int]
 
 NOT_NAMES = word_set(
     "team support all everyone everybody folks guys there again sir madam admin friends people "
-    "someone somebody anyone you me us him her them it this that both the a an my our your "
-    "bonjour groetjes mahalo cheers merci respectfully faithfully sincerely gruezi salaam grazie "
-    "bye bless sirs truly cordially ciao thanks hello hey hi dear servus namaste aloha danke "
-    "gracias obrigado obrigada yours yrs regards wishes greetings gruse grus grusen hugs por para pelo pela pour fur voor per "
-    "sent best kind warm rgds mfg mvh lg vg kr br tia ty thx ta hilsen saludos cumprimentos "
-    "i we he she they is are was who what when where why how please not no yes ok okay sorry "
-    "billing sales world help helpdesk customer customers service care crew gang good "
-    "morning afternoon evening desk colleagues admins staff security accounts "
-    "engineering development product success tech ladies gentlemen user users humans "
-    "human robot bot agent agents operator ji sahib tam to in on at for"
+    "someone somebody anyone you me us him her them it this that both the a an my our your bonjour "
+    "groetjes mahalo cheers merci respectfully faithfully sincerely gruezi salaam grazie bye bless "
+    "sirs truly cordially ciao thanks hello hey hi dear servus namaste aloha danke gracias "
+    "obrigado obrigada yours yrs regards wishes greetings gruse grus grusen hugs por para pelo "
+    "pela pour fur voor per sent best kind warm rgds mfg mvh lg vg kr br tia ty thx ta hilsen "
+    "saludos cumprimentos i we he she they is are was who what when where why how please not no "
+    "yes ok okay sorry billing sales world help helpdesk customer customers service care crew gang "
+    "good morning afternoon evening desk colleagues admins staff security accounts engineering "
+    "development product success tech ladies gentlemen user users humans human robot bot agent "
+    "agents operator ji sahib tam to in on at for"
 )
 """Words that stand where names stand and are none."""
 
 _GREETINGS = word_set(
     "hi hello hey hiya heya hullo dear morning afternoon evening hallo hola bonjour ciao moin "
-    "greetings salut aloha gruezi namaste servus salaam salam shalom hoi hei hej buongiorno "
-    "tarde ola oi merhaba selam sael g'day ora howdy yo liebe lieber cher chere caro cara "
-    "estimado estimada geehrte geehrter beste gentile querido querida ahoj czesc privet jambo "
-    "habari sawubona konnichiwa bonsoir buonasera tag dia day gott"
+    "greetings salut aloha gruezi namaste servus salaam salam shalom hoi hei hej buongiorno tarde "
+    "ola oi merhaba selam sael g'day ora howdy yo liebe lieber cher chere caro cara estimado "
+    "estimada geehrte geehrter beste gentile querido querida ahoj czesc privet jambo habari "
+    "sawubona konnichiwa bonsoir buonasera tag dia day gott"
 )
 _GREETING_HEADS = word_set("good kia boa bom guten gute buenos buenas grus gruss and oh so ok well")
 _TITLES = word_set(
     "mr mrs ms mx miss messrs mister dr prof professor herr frau hr fr sr sra srta senor senora "
     "mme mlle monsieur madame maitre avv lic ing dott dra don dona dhr mevr mevrouw meneer pan "
-    "pani fru sheikh shri smt captain judge father sister rev reverend cllr sgt officer "
-    "pak bapak ibu cik encik puan tuan ustad um umm abu auntie uncle aunty nurse coach"
+    "pani fru sheikh shri smt captain judge father sister rev reverend cllr sgt officer pak bapak "
+    "ibu cik encik puan tuan ustad um umm abu auntie uncle aunty nurse coach"
 )
 _TITLES_WITH_DOT = word_set(
     "hr fr sr ing lic don dona pan ibu um father sister officer coach nurse"
@@ -69,18 +69,18 @@ _ROLES = _FAMILY | word_set(
     "accountant bookkeeper co-founder cofounder founder predecessor successor hire starter joiner "
     "secretary consultant designer developer engineer lawyer solicitor auditor owner admin "
     "administrator lead pm analyst architect tester sysadmin dev volunteer student pupil teacher "
-    "trainee temp agent rep adviser guy girl lady man woman person people fella bloke chap gentleman "
-    "employee parent patient tenant driver guest client customer payee recipient beneficiary "
-    "holder cardholder member user someone somebody nurse doctor therapist vet tutor "
+    "trainee temp agent rep adviser guy girl lady man woman person people fella bloke chap "
+    "gentleman employee parent patient tenant driver guest client customer payee recipient "
+    "beneficiary holder cardholder member user someone somebody nurse doctor therapist vet tutor "
     "coach trainer principal headmaster treasurer chair chairman trustee counsel notary adviser "
-    "advisor broker cleaner gardener plumber electrician nanny instructor candidate applicant "
-    "cust custmr emp mgr worker workers staff teammember technician receptionist cashier seller buyer sender "
-    "account-manager kids children sons daughters brothers sisters parents friends"
+    "advisor broker cleaner gardener plumber electrician nanny instructor candidate applicant cust "
+    "custmr emp mgr worker workers staff teammember technician receptionist cashier seller buyer "
+    "sender account-manager kids children sons daughters brothers sisters parents friends"
 )
 _SOFT = word_set(
     "joy hope faith grace rose lily daisy ruby amber ivy hazel poppy violet jack frank rob robin "
-    "iris olive holly heather dawn eve sandy penny pearl jade jay april june rosemary jasmine "
-    "bill art pat guy ray dean tad bella max sam sage angel sunny candy ginger mercy clement"
+    "iris olive holly heather dawn eve sandy penny pearl jade jay april june rosemary jasmine bill "
+    "art pat guy ray dean tad bella max sam sage angel sunny candy ginger mercy clement"
 )
 _ADDRESSED = word_set(
     "ask asked asking told tell telling invite invited inviting email emailed e-mailed contacted "
@@ -93,18 +93,18 @@ _BEFORE = (
     | _ROLES
     | word_set(
         "with by to from for of than not and or as under during about is was were because but when "
-        "since that if until only let made gave at add added adding remove removed removing replace "
-        "assign assigned it's its he's she's name spoke speak talk talked talking heard chatted dealt "
-        "before after while says said so then where did does has had can will would could should or "
-        "nor & both either neither mine"
+        "since that if until only let made gave at add added adding remove removed removing "
+        "replace assign assigned it's its he's she's name spoke speak talk talked talking heard "
+        "chatted dealt before after while says said so then where did does has had can will would "
+        "could should or nor & both either neither mine"
     )
 )
 _SAYS = word_set(
     "said says told asked asks wrote writes left replied quit joined promised insists thinks "
     "thought took takes handed retired resigned forgot swears works worked rang phoned emailed "
     "mentioned noticed wants wanted handles handled manages managed reckons claims claimed "
-    "complained remembers showed explained requested confirmed answered signed cant couldn't "
-    "can't hasn't hadn't doesn't didn't isn't wasn't texted died passed moved paid called agreed "
+    "complained remembers showed explained requested confirmed answered signed cant couldn't can't "
+    "hasn't hadn't doesn't didn't isn't wasn't texted died passed moved paid called agreed "
     "approved started tried tries lost gave knows who reported kindly helped "
 )
 _CAN_SAY = word_set(
@@ -117,10 +117,10 @@ _PRODUCT = word_set(
     "plugins app apps bot assistant persona personas browser server engine model api sdk cli icon "
     "wallpaper preset presets palette colour color variant variants collection dashboard report "
     "environment sample dummy example test train version bundle segment cluster project feature "
-    "tool service package library course lesson level campaign avatar character chatbot ai "
-    "button tab menu screen page field column row label tag board card list view filter dialog "
-    "holiday day law rule effect method scale chart diagram principle metric build branch "
-    "codename codenamed import export workflow node robot speaker device hub"
+    "tool service package library course lesson level campaign avatar character chatbot ai button "
+    "tab menu screen page field column row label tag board card list view filter dialog holiday "
+    "day law rule effect method scale chart diagram principle metric build branch codename "
+    "codenamed import export workflow node robot speaker device hub"
 )
 _NAMED = word_set(
     "team teams squad squads tribe guild channel project projects initiative epic sprint milestone "
@@ -142,9 +142,12 @@ _NOT_AFTER = word_set("the a an this these those your any each no every some ano
 GENITIVE_THINGS = word_set("day law birthday rule eve week laws principle theorem number razor")
 _BEFORE_SURNAMES = word_set("o ni mac mc de van von di da del bin ibn ap ter ten den ui nic ua")
 _JOB = (
-    r"(?:manager|owner|director|admin|administrator|accountant|bookkeeper|engineer|developer|designer|"
-    r"assistant|founder|co-founder|treasurer|secretary|ceo|cto|cfo|coo|head of|head teacher|headteacher|"
-    r"teacher|nurse|partner|lead|supervisor|coordinator|controller|analyst|consultant|chef|proprietor|"
+    r"(?:manager|owner|director|admin|administrator|accountant|bookkeeper|engineer|developer|"
+    r"designer|"
+    r"assistant|founder|co-founder|treasurer|secretary|ceo|cto|cfo|coo|head of|head teacher|"
+    r"headteacher|"
+    r"teacher|nurse|partner|lead|supervisor|coordinator|controller|analyst|consultant|chef|"
+    r"proprietor|"
     r"practice manager|office manager|hr|payroll|billing|support|customer care|sales|marketing|it)"
 )
 _APPOSED = re.compile(
@@ -153,7 +156,8 @@ _APPOSED = re.compile(
     + r"(?:[.,)!\n]|$| at | of | for | here)"
 )
 _NOBODY = frozenset(
-    {"jane doe", "john doe", "jane smith", "john smith", "joe bloggs", "max mustermann", "jean dupont",
+    {"jane doe", "john doe", "jane smith", "john smith", "joe bloggs", "max mustermann", "jean "
+                                                                                         "dupont",
      "erika mustermann", "mario rossi", "juan perez", "jane roe", "john q. public", "foo bar"}
 )  # fmt: skip
 """Names that docs use for anybody."""
@@ -769,8 +773,10 @@ class Reader:
             ):
                 return 2
             if low in {"with", "to", "from"} and two in {
-                "spoke", "speak", "speaking", "spoken", "talk", "talked", "talking", "chatted", "met",
-                "heard", "working", "dealt", "dealing", "me", "contact", "reach", "belongs", "handed",
+                "spoke", "speak", "speaking", "spoken", "talk", "talked", "talking", "chatted", "me"
+                                                                                                "t",
+                "heard", "working", "dealt", "dealing", "me", "contact", "reach", "belongs", "hande"
+                                                                                             "d",
                 "over", "assigned", "responsible",
             } and plain:  # fmt: skip
                 return 2
@@ -852,7 +858,8 @@ class Reader:
                 return False
             return (
                 re.match(
-                    r"[,.!)(]|$|\n| -| and | here| from | at | speaking| again| the | a | one of | who | "
+                    r"[,.!)(]|$|\n| -| and | here| from | at | speaking| again| the | a | one of | "
+                    r"who | "
                     r"with | writing|, ",
                     rest,
                 )
@@ -862,7 +869,8 @@ class Reader:
             return False
         return (
             re.match(
-                r",? (?:here\b|from (?:the )?(?!(?:my|our|your|a|an)\b)\w+|at \w+|speaking\b|again\b|"
+                r",? (?:here\b|from (?:the )?(?!(?:my|our|your|a|an)\b)\w+|at \w+|speaking\b|"
+                r"again\b|"
                 r"i \w+|and i\b)",
                 rest,
             )
@@ -927,9 +935,9 @@ _OPENERS = frozenset({"am", "i'm", "is", "name"})
 _LABELS = word_set(
     "name names contact person from to cc bcc requester reporter author owner attn me signed "
     "employee user customer payee beneficiary recipient holder cardholder patient student pupil "
-    "driver guest tenant agent manager parent guardian director de von an para sender "
-    "colleague admin member cardholder teacher tutor approver assignee signatory client surname "
-    "spouse seller buyer by"
+    "driver guest tenant agent manager parent guardian director de von an para sender colleague "
+    "admin member cardholder teacher tutor approver assignee signatory client surname spouse "
+    "seller buyer by"
 )
 _LABEL_HEADS = word_set(
     "full first last contact display account requester billing your customer the submitted sent "
@@ -980,7 +988,8 @@ _DASH_LINE = re.compile(
     re.MULTILINE,
 )
 _LAST_PART = re.compile(
-    r"(?:[.!?)\u2026][ ]{1,2}|[.!?]\n|\n)(?P<n>[^\W\d_][^\n.!?:]{1,40}(?:\.[^\n.!?:]{1,30})?)[.! xX]*\Z"
+    r"(?:[.!?)\u2026][ ]{1,2}|[.!?]\n|\n)(?P<n>[^\W\d_][^\n.!?:]{1,40}(?:\.[^\n.!?:]{1,30})?)[.! "
+    r"xX]*\Z"
 )
 _BEFORE_MAIL = re.compile(
     r"(?P<n>[A-Z\u00c0-\u00de][\w'.\-]{1,25}(?:[ ][A-Z\u00c0-\u00de][\w'.\-]{0,25}){0,3})(?:[ "

@@ -160,9 +160,9 @@ _FEATURES = (
     ("dash", re.compile(r"\d-\d")),
 )
 FEATURES = frozenset({name for name, _ in _FEATURES} | {f"run{size}" for size in _RUNS})
-"""Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of hexadecimal
-digits, colons with such between them, a letter next to a digit, a dash between digits, a word of so many
-characters."""
+"""Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of
+hexadecimal digits, colons with such between them, a letter next to a digit, a dash between digits,
+a word of so many characters."""
 _CUE = re.compile(r"[^\W\d_]+")
 
 
@@ -252,14 +252,17 @@ UNIT_AFTER = re.compile(
 
 _DOCUMENTED = re.compile(
     # the lookbehind spares hosts such as acme.example
-    r"(?<![.@\-])\b(?:docs?|documentation|(?<!for )examples?(?! (?:order|invoice|booking|customer|ticket|account|case|user|of)\b)|samples?|placeholders?|dummy|tooltip|quickstart|quick start|"
-    r"test (?:cards?|numbers?|data|values?|mode)|sandbox|leaflet|tutorial|(?:help |setup |kb )?articles?|"
+    r"(?<![.@\-])\b(?:docs?|documentation|(?<!for )examples?(?! (?:order|invoice|booking|customer|"
+    r"ticket|account|case|user|of)\b)|samples?|placeholders?|dummy|tooltip|quickstart|quick start|"
+    r"test (?:cards?|numbers?|data|values?|mode)|sandbox|leaflet|tutorial|(?:help |setup |kb "
+    r")?articles?|"
     r"instructions|demo|readme|api (?:guide|reference)|your (?:guide|faq|video|manual|site|blog)|"
     r"template (?:says|shows|has)|accepts|expects|expected|seed(?:ed)?)\b(?!\.[a-z])"
 )
 _DOCUMENTING = frozenset(
-    "doc docs documentation example examples sample samples placeholder placeholders dummy tooltip quickstart "
-    "quick test sandbox leaflet tutorial article articles instructions demo readme api your template accepts "
+    "doc docs documentation example examples sample samples placeholder placeholders dummy tooltip "
+    "quickstart quick test sandbox leaflet tutorial article articles instructions demo readme api "
+    "your template accepts "
     "expects expected seed seeded".split()
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n\s*\n")

@@ -26,30 +26,27 @@ _ID_WORD = (
     r"(?:vat(?:[ -]?(?:id|no\.?|nr\.?|number|reg\w*))?|tax[ -]?(?:id|no\.?|number|payer\w*|code|"
     r"ref\w*)|"
     r"tin|ein|itin|ssn|social security(?: number| no\.?)?|sin|nino?|national insurance(?: number|"
-    r" no\.?)?|"
-    r"ni(?: number)?|nhs(?: number)?|"
+    r" no\.?)?|ni(?: number)?|nhs(?: number)?|"
     r"passport(?: number| no\.?)?|driv(?:er'?s?|ing) licen[cs]e(?: number| no\.?)?|"
     r"ust-?id(?:-?nr)?\.?|ust-?idnr\.?|steuer(?:nummer|-?id)|mwst|tva|siren|siret|nif|nie|cif|"
     r"dni|iva|p\.? ?iva|"
     r"partita iva|codice fiscale|cpf|cnpj|curp|rfc|abn|acn|tfn|gst(?:in)?(?: number)?|pan(?: "
-    r"card| number)?|"
-    r"aadhaa?r|personnummer|pesel|bsn|kvk|btw|nric|fin|hkid|cuit|cuil|rut|"
+    r"card| number)?|aadhaa?r|personnummer|pesel|bsn|kvk|btw|nric|fin|hkid|cuit|cuil|rut|"
     r"national id(?: number)?|identity (?:card|number)|id card|personal id(?:entification)?(?: "
     r"number)?|"
     r"employee (?:id|number|no\.?)|staff (?:id|number)|student (?:id|number)|company (?:reg\w*|"
     r"number|no\.?)|"
     r"registration (?:number|no\.?)|handelsregister|crn|imei|serial (?:number|no\.?)|vin|policy "
-    r"number|"
-    r"medicare(?: number)?|member(?:ship)? (?:id|number))"
+    r"number|medicare(?: number)?|member(?:ship)? (?:id|number))"
 )
 
 
 _ID_CUES = word_set(
-    "vat tax tin ein itin ssn social sin ni nin nino national nhs passport driver drivers driving ust ustid "
-    "ustidnr steuer steuernummer mwst tva siren siret nif nie cif dni iva p piva partita codice cpf "
-    "cnpj curp rfc abn acn tfn gst gstin pan aadhar aadhaar personnummer pesel bsn kvk btw nric fin "
-    "hkid cuit cuil rut identity id personal employee staff student company registration "
-    "handelsregister crn imei serial vin policy medicare member membership"
+    "vat tax tin ein itin ssn social sin ni nin nino national nhs passport driver drivers driving "
+    "ust ustid ustidnr steuer steuernummer mwst tva siren siret nif nie cif dni iva p piva partita "
+    "codice cpf cnpj curp rfc abn acn tfn gst gstin pan aadhar aadhaar personnummer pesel bsn kvk "
+    "btw nric fin hkid cuit cuil rut identity id personal employee staff student company "
+    "registration handelsregister crn imei serial vin policy medicare member membership"
 )
 
 
@@ -149,8 +146,7 @@ _REFERENCE_WORD = (
     r"p\.?o\.?|booking|contract|quote|credit note|refund|case|ticket|support (?:ticket|case|"
     r"request)|reference|ref|"
     r"confirmation|tracking|shipment|license|licence|dispute|charge|billing|workspace|"
-    r"organi[sz]ation|org|tenant|"
-    r"session|request|trace|device|installation|debug|correlation|user)"
+    r"organi[sz]ation|org|tenant|session|request|trace|device|installation|debug|correlation|user)"
 )
 _FORGE_WORD = re.compile(
     r"(?:\bpr|pull request|pull|issue|issues|\bmr|merge request|bug|commit|milestone|chapter|"
@@ -161,15 +157,15 @@ _FORGE_WORD = re.compile(
 
 
 _REFERENCE_CUES = word_set(
-    "invoice order receipt customer client account acct subscription transaction payment purchase p "
-    "po booking contract quote credit refund case ticket support reference ref confirmation tracking "
-    "shipment license licence dispute charge billing workspace organisation organization org tenant "
-    "session request trace device installation debug correlation user"
+    "invoice order receipt customer client account acct subscription transaction payment purchase "
+    "p po booking contract quote credit refund case ticket support reference ref confirmation "
+    "tracking shipment license licence dispute charge billing workspace organisation organization "
+    "org tenant session request trace device installation debug correlation user"
 )
 _REFERENCE_PREFIXES = word_set(
     "inv invoice ord order acc acct account cust customer cus client ref po so rma tck tkt ticket "
-    "case sub txn pay pmt cr cn re rg rn quo qt quote contract lic rcpt receipt refund bill bil sup "
-    "sr fac fact req"
+    "case sub txn pay pmt cr cn re rg rn quo qt quote contract lic rcpt receipt refund bill bil "
+    "sup sr fac fact req"
 )
 
 
@@ -226,8 +222,7 @@ REFERENCE = [
             r"\b"
             + _REFERENCE_WORD
             + r"(?:[ -]?(?:number|numbers|no\.?|nr\.?|num|id|ids|ref(?:erence)?|code|#))?(?:[ "
-            r"](?:is|was|are|for|of|to))?"
-            r"[ ]?[:=]?[ ]?(?:no\.?|nr\.?|#|\()?[ "
+            r"](?:is|was|are|for|of|to))?[ ]?[:=]?[ ]?(?:no\.?|nr\.?|#|\()?[ "
             r"]?[\"']?(?P<x>(?=[\w\-/]{0,40}\d)[a-z0-9]{1,20}"
             r"(?:[-_/][a-z0-9]{1,20}){0,5})(?![\w])",
             flags=0,
@@ -381,11 +376,14 @@ def _is_address(match: re.Match[str], scan: Scan) -> bool:
     return ">" not in scan.before(match.start(), 3)
 
 
-_WORD_OF_ADDRESS = r"(?:[A-Z\u00c0-\u00de\u0100-\u017e](?:\w{0,3}\.(?=[ ,\n])(?![ ][A-Z]\w+ [a-z]{2})|(?:[\w'\-]|\.(?=\w))*))"
+_WORD_OF_ADDRESS = (
+    r"(?:[A-Z\u00c0-\u00de\u0100-\u017e](?:\w{0,3}\.(?=[ ,\n])(?![ ][A-Z]\w+ "
+    r"[a-z]{2})|(?:[\w'\-]|\.(?=\w))*))"
+)
 _NUMBER_OF_ADDRESS = r"\d(?:[\w/\-\u00ba]|\.(?=\w))*(?:\.(?=\u00ba|[ ]\u00ba))?"
 _SMALL = (
-    r"(?:y|de|do|da|das|dos|du|des|der|den|la|le|el|del|am|an|auf|upon|on|of|the|und|e|na|nad|van|von|"
-    r"sur|sous|di|al|bin|mac|st\.|d'|l'|in)"
+    r"(?:y|de|do|da|das|dos|du|des|der|den|la|le|el|del|am|an|auf|upon|on|of|the|und|e|na|nad|van|"
+    r"von|sur|sous|di|al|bin|mac|st\.|d'|l'|in)"
 )
 _PART = (
     r"(?:(?:(?:ul|al|os|str|c|av|avda|jl|bd|r|pl)[./][ ]?|#[ ]?)?(?:"
@@ -397,37 +395,45 @@ _PART = (
 )
 _CHAIN = re.compile(
     # its first line holds a number or a building, so that a name above the address is none of it
-    r"(?<![\w@./#\-])(?=[^\n]{0,120}?(?:\d|\b(?:House|Cottage|Farm|Barn|Forge|Mill|Lodge|Hall|Court|"
-    r"Lane|Road|Street|Close)\b))(?P<x>(?:(?:rue|avenue|boulevard|calle|via|rua|avenida|ulica|jalan|chemin|piazza|"
-    r"place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del)[ ])*)?"
+    r"(?<![\w@./#\-])(?=[^\n]{0,120}?(?:\d|\b(?:House|Cottage|Farm|Barn|Forge|Mill|Lodge|Hall|"
+    r"Court|"
+    r"Lane|Road|Street|Close)\b))(?P<x>(?:(?:rue|avenue|boulevard|calle|via|rua|avenida|ulica|"
+    r"jalan|chemin|piazza|place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del)[ ])*)?"
     + _PART
     + r"(?:(?:,[ ]?|,?\n(?=[^\n:]{3,60}(?:\n|\Z))|[ ]-[ ])"
     + _PART
     + r"){1,6})"
 )
 _POSTCODE = re.compile(
-    r"\b(?:[A-Z]{1,2}\d{1,2}[A-Z]?[ ]\d[A-Z]{2}|[A-Z]{2}\d{2}[ ]\d[A-Z]{2}|[A-Z]\d[A-Z][ ]?\d[A-Z]\d|"
-    r"[A-Z]\d[\dW][ ]?[A-Z\d]{4}|(?:NSW|VIC|QLD|WA|SA|TAS|ACT|NT)[ ]\d{4}|[A-Z]{2}[ ]\d{5}(?:-\d{4})?|"
+    r"\b(?:[A-Z]{1,2}\d{1,2}[A-Z]?[ ]\d[A-Z]{2}|[A-Z]{2}\d{2}[ ]\d[A-Z]{2}|[A-Z]\d[A-Z][ "
+    r"]?\d[A-Z]\d|[A-Z]\d[\dW][ ]?[A-Z\d]{4}|(?:NSW|VIC|QLD|WA|SA|TAS|ACT|NT)[ ]\d{4}|[A-Z]{2}[ "
+    r"]\d{5}(?:-\d{4})?|"
     r"\d{3}[ ]\d{2}(?=[ ][A-Z\u00c0-\u017e])|\d{2}-\d{3}(?=[ ][A-Z\u00c0-\u017e])|\d{4}-\d{3}|"
     r"\d{4}[ ]?[A-Z]{2}(?=[ ,]+[A-Z])|"
-    r"(?:[A-Z]{1,2}-)?\d{4,5}[ ][A-Z\u00c0-\u017e][\w\u00c0-\u017e]{2,}|[a-z][ -]\d{6}\b|[a-z][ ]\d{3}[ ]\d{3}\b|"
-    r"\u3012\d{3}-\d{4}|\d{3}-\d{4}(?=[ ]+[A-Z]))(?![\w])"
+    r"(?:[A-Z]{1,2}-)?\d{4,5}[ ][A-Z\u00c0-\u017e][\w\u00c0-\u017e]{2,}|[a-z][ -]\d{6}\b|[a-z][ "
+    r"]\d{3}[ ]\d{3}\b|\u3012\d{3}-\d{4}|\d{3}-\d{4}(?=[ ]+[A-Z]))(?![\w])"
 )
 _TOWN_CODE = re.compile(r"[A-Z][\w\u00c0-\u017e]{2,}[ \-]{1,3}\d{3}[ ]?\d{1,3}(?![\w])")
 _STREET_WORD = re.compile(
-    r"\b(?:Street|St|Road|Rd|Avenue|Ave|Boulevard|Blvd|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|Square|Sq|"
-    r"Terrace|Close|Crescent|Parkway|Highway|Hwy|Quay|Row|Mews|Gardens|Grove|Hill|Walk|Alley|Circle|Trail|"
-    r"Wharf|Parade|Loop|Plaza|Path|Yard|Park|Estate|Rise|View|Green|Bypass|Esplanade|House|Cottage|Farm|"
-    r"Barn|Forge|Mill|Lodge|Flat|Unit|Apt|Suite|Lot|Floor|Box|Block|Plot|Nagar|Marg|Chowk|Sector|Colony|"
-    r"Rue|Avenue|Calle|Carrera|Avenida|Av|Rua|Via|Viale|Piazza|Corso|Odos|Ulica|Jalan|Jl|Street|Industrial)\b|"
-    r"\w(?:strasse|stra\u00dfe|str\.|weg|platz|gasse|straat|gracht|laan|plein|gatan|vej|gade|veien|katu|tie|"
-    r"utca|sokak|caddesi)\b|\b(?:ul|al|os)\."
+    r"\b(?:Street|St|Road|Rd|Avenue|Ave|Boulevard|Blvd|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|"
+    r"Square|Sq|"
+    r"Terrace|Close|Crescent|Parkway|Highway|Hwy|Quay|Row|Mews|Gardens|Grove|Hill|Walk|Alley|"
+    r"Circle|Trail|"
+    r"Wharf|Parade|Loop|Plaza|Path|Yard|Park|Estate|Rise|View|Green|Bypass|Esplanade|House|Cottage|"
+    r"Farm|"
+    r"Barn|Forge|Mill|Lodge|Flat|Unit|Apt|Suite|Lot|Floor|Box|Block|Plot|Nagar|Marg|Chowk|Sector|"
+    r"Colony|"
+    r"Rue|Avenue|Calle|Carrera|Avenida|Av|Rua|Via|Viale|Piazza|Corso|Odos|Ulica|Jalan|Jl|Street|"
+    r"Industrial)\b|"
+    r"\w(?:strasse|stra\u00dfe|str\.|weg|platz|gasse|straat|gracht|laan|plein|gatan|vej|gade|veien|"
+    r"katu|tie|utca|sokak|caddesi)\b|\b(?:ul|al|os)\."
 )
 _ADDRESS_CUE = re.compile(
-    r"\b(?:address|adresse?|live[sd]? (?:at|in|on)|living at|reside[sd]? at|residing at|ship(?:ped|ping)? to|"
-    r"deliver(?:ed|y)? to|send[^.\n]{0,24} to|sent to|moved to|move to|relocated to|located at|based at|"
-    r"old|new|from|house at|flat at|property at|premises at|office at|shop|post(?:ed)? to|statement to|at|to)"
-    r"(?:[ ](?:is|was|should be|to))?[ ]?[:=]?\s{0,3}$"
+    r"\b(?:address|adresse?|live[sd]? (?:at|in|on)|living at|reside[sd]? at|residing at|ship(?:ped|"
+    r"ping)? to|"
+    r"deliver(?:ed|y)? to|send[^.\n]{0,24} to|sent to|moved to|move to|relocated to|located at|"
+    r"based at|old|new|from|house at|flat at|property at|premises at|office at|shop|post(?:ed)? to|"
+    r"statement to|at|to)(?:[ ](?:is|was|should be|to))?[ ]?[:=]?\s{0,3}$"
 )
 
 
@@ -453,19 +459,43 @@ def _is_chain(match: re.Match[str], scan: Scan) -> bool:
 
 
 _STREET_CUES = word_set(
-    "street st road rd avenue ave av boulevard blvd lane ln drive dr way court ct place pl square sq "
-    "terrace close crescent cres parkway pkwy highway hwy quay row mews gardens grove hill walk alley "
-    "circle cir trail wharf parade loop plaza pike"
+    "street st road rd avenue ave av boulevard blvd lane ln drive dr way court ct place pl square "
+    "sq terrace close crescent cres parkway pkwy highway hwy quay row mews gardens grove hill walk "
+    "alley circle cir trail wharf parade loop plaza pike"
 )
 _ROMANCE_STREET_CUES = word_set(
     "rue avenue boulevard bd place quai allee chemin impasse calle c avenida av avda paseo plaza "
     "carrer rua travessa largo praca via viale piazza corso ulica ul jalan jl"
 )
 _GERMANIC_STREETS = (
-    "strase", "strasse", "str.", "weg ", "platz ", "allee ", "gasse ", "ring ", "ufer ", "damm ", "straat ",
-    "gracht ", "laan ", "plein ", "kade ", "singel ", "gatan ", "vagen ", "vej ", "gade ", "veien ", "katu ",
-    "utca ", "am ", "an der ", "unter den ", "zum ",
-)  # fmt: skip
+    "strase",
+    "strasse",
+    "str.",
+    "weg ",
+    "platz ",
+    "allee ",
+    "gasse ",
+    "ring ",
+    "ufer ",
+    "damm ",
+    "straat ",
+    "gracht ",
+    "laan ",
+    "plein ",
+    "kade ",
+    "singel ",
+    "gatan ",
+    "vagen ",
+    "vej ",
+    "gade ",
+    "veien ",
+    "katu ",
+    "utca ",
+    "am ",
+    "an der ",
+    "unter den ",
+    "zum ",
+)
 ADDRESS = [
     Rule("ADDRESS", _CHAIN, gate=(",", "\n"), digits=1, accept=_is_chain, score=0.875),
     Rule(
@@ -699,8 +729,9 @@ BIRTH = [
         "DATE_OF_BIRTH",
         regex(
             r"\b(?:born(?:[ ]on|[ ]in)?|d\.?o\.?b\.?|date of birth|birth ?dat(?:e|um)|birthday|"
-            r"geb\.|geboren am|geb\.? ?dat\w*|n\u00e9e? le|nacid[oa] el|nascid[oa] em|nato il|nata il|"
-            r"f\u00f8dt|f\u00f6dd|urodzon[ya]|narozen[a\u00e1]?)(?:[ ](?:is|was|on|of|as|to|:|in|should be|listed as|the)){0,3}"
+            r"geb\.|geboren am|geb\.? ?dat\w*|n\u00e9e? le|nacid[oa] el|nascid[oa] em|nato il|"
+            r"nata il|f\u00f8dt|f\u00f6dd|urodzon[ya]|narozen[a\u00e1]?)"
+            r"(?:[ ](?:is|was|on|of|as|to|:|in|should be|listed as|the)){0,3}"
             r"[^\S\n]{0,2}[:=(]?[^\S\n]{0,2}(?P<x>" + _DATE + r"|(?:19|20)\d\d)(?![\w])"
         ),
         gate=(

@@ -80,8 +80,8 @@ CARD = [
         "CARD",
         regex(
             r"\b(?:card|visa|mastercard|amex|maestro)\b[^\n\d]{0,30}?(?:ending|ends|last(?: four|"
-            r" 4)?"
-            r"(?: digits)?|(?:four|4) digits|\.{2,}|\*{2,}|x{2,}|\u2022{2,})[^\n\d]{0,22}(?P<x>\d{4})\b(?!-\d)"
+            r" 4)?(?: digits)?|(?:four|4) digits|\.{2,}|\*{2,}|x{2,}|"
+            r"\u2022{2,})[^\n\d]{0,22}(?P<x>\d{4})\b(?!-\d)"
         ),
         gate=("card", "visa", "amex", "maestro"),
         digits=True,
@@ -90,7 +90,8 @@ CARD = [
     Rule(
         "CARD",
         regex(
-            r"\b(?:last|final|first)[ ](?:4|four)(?:[ ]digits)?(?:[ ](?:of|on|are|is|for|the|my|our|card|"
+            r"\b(?:last|final|first)[ ](?:4|four)(?:[ ]digits)?(?:[ ](?:of|on|are|is|for|the|my|"
+            r"our|card|"
             r"number|account|it|ssn|social|sin|iban|id|phone|sim)){0,5}[ ]?[:=(]?[ ]?(?P<x>\d{4})\b"
         ),
         gate=("last ", "final ", "first "),
@@ -102,7 +103,8 @@ CARD = [
         # what follows a number: expiry and the three digits on the back
         regex(
             r"(?<=\d{4})[ ,;/]{1,3}(?:(?:exp\w*|valid|till)[. ]{0,2})?"
-            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}(?:(?:cvv2?|cvc2?|code)[: ]{0,2})?\d{3,4})?)(?![\w/])"
+            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}(?:(?:cvv2?|cvc2?|"
+            r"code)[: ]{0,2})?\d{3,4})?)(?![\w/])"
         ),
         digits=16,
         accept=lambda match, scan: (
@@ -124,8 +126,8 @@ CARD = [
     Rule(
         "CARD",
         regex(
-            r"(?<![\w\-])(?P<x>(?:(?:[x*#\u2022.]{4}|\d{4})[ \-]?){1,3}(?:[x*#\u2022]{2,4}[ \-]?)\d{2,4}|"
-            r"[x*\u2022]{4,12}[ \-]?\d{4})(?![\w])"
+            r"(?<![\w\-])(?P<x>(?:(?:[x*#\u2022.]{4}|\d{4})[ \-]?){1,3}(?:[x*#\u2022]{2,4}[ "
+            r"\-]?)\d{2,4}|[x*\u2022]{4,12}[ \-]?\d{4})(?![\w])"
         ),
         gate=("xx", "**", "##", "\u2022\u2022"),
         digits=3,
@@ -338,8 +340,7 @@ IBAN = [
         "ID",
         regex(
             r"\b(?:routing|sort[ -]?code|account|acct|bank account|kontonummer|blz)[ ]?(?:number|"
-            r"no\.?|nr\.?|#)?"
-            r"(?:[ ]is)?[ ]?[:#]?[ ]?(?P<x>\d{2}-\d{2}-\d{2}|\d[\d ]{4,20}\d)\b"
+            r"no\.?|nr\.?|#)?(?:[ ]is)?[ ]?[:#]?[ ]?(?P<x>\d{2}-\d{2}-\d{2}|\d[\d ]{4,20}\d)\b"
         ),
         gate=("routing", "sort", "account", "acct", "konto", "blz"),
         digits=True,
@@ -383,7 +384,8 @@ _VERSION_WORD = re.compile(
     r"patch|"
     r"chrome|chromium|edge?|firefox|safari|opera|opr|electron|macos|ios|android|app|client|sdk|cli|"
     r"agent|plugin|runtime|package|installer|nightly|beta|rc|kernel|dotnet|\.net|java|python|node|"
-    r"sonarqube|jira|confluence|gitlab|nginx|assembly|library|image|tag|changelog|section|skill|theme|module|extension|addon|add-on|schema|engine|"
+    r"sonarqube|jira|confluence|gitlab|nginx|assembly|library|image|tag|changelog|section|skill|"
+    r"theme|module|extension|addon|add-on|schema|engine|"
     r"dashboard|desktop|server|os|windows|linux|ubuntu|debian|postgres|mysql|redis|php|ruby))"
     r"[\s:/=v(#-]*(?:is|was|number|to|from|at|on)?[\s:/=v(#-]*(?:[\d.]+[\s,]*(?:to|and|->|or|"
     r",)?[\s]*v?)?$"
@@ -510,8 +512,7 @@ _PHONE_WORD = re.compile(
     r"phone|\btel\b|\btel[.:]|telef|mobile|\bmob\b|\bcell|\bcall|\bring|whats ?app|\bsms\b|"
     r"\btext|\bfax|"
     r"reach (?:me|us)|contact|number is|numero|handy|\bdial|signal|voicemail|hotline|line:|"
-    r"landline|"
-    r"extension|\bph\b|\bm:|\bt:|\bp:|\bc:|\bo:"
+    r"landline|extension|\bph\b|\bm:|\bt:|\bp:|\bc:|\bo:"
 )
 _OTHER_NUMBER = re.compile(
     r"(?:order|invoice|ticket|case|account|customer|card|issue|build|version|serial|tracking|"
@@ -599,7 +600,8 @@ PHONE = [
     Rule(
         "PHONE",
         regex(
-            r"(?=[+(\d])(?:(?<![\w.#/:=@\-+])|(?<=[=:/])(?=\+\d))(?P<x>(?:\+[ ]?|\(\+)?\(?\d(?:[ ()./\-]{0,3}\d){6,16}"
+            r"(?=[+(\d])(?:(?<![\w.#/:=@\-+])|(?<=[=:/])(?=\+\d))(?P<x>(?:\+[ ]?|\(\+)?\(?\d(?:[ "
+            r"()./\-]{0,3}\d){6,16}"
             r"(?:[ ,]{0,2}(?:x|ext\.?|extension)[ ]?\d{1,6})?)(?![\w@]|[.\-/:]\d)"
         ),
         accept=_is_phone,
@@ -612,8 +614,7 @@ PHONE = [
             r"\b(?:call|phone|ring|text|whats ?app|reach|tel|mobile|cell|fax|dial)(?:[ ](?:me|us|"
             r"number|no\.?|him|her|is|"
             r"on|at|back|my|our|cell|mobile|phone)){0,4}[.:]?[ ]{1,2}(?P<x>\+?\(?\d[\d "
-            r"()./\-]{4,18}\d)"
-            r"(?![\w])"
+            r"()./\-]{4,18}\d)(?![\w])"
         ),
         gate=(
             "call",

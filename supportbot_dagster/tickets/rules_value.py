@@ -33,29 +33,31 @@ _STRONG = re.compile(
     r"(?:\b" + _NUMBER_WORD + r")|\b[a-z]{3,24}(?:nummer|number|nr)\b\.?|"
     r"\b(?:numero|num\.?|nro\.?|n\u00ba|numer|cislo|broj|szam|stevilka|sifra|codigo|codice)"
     r"(?: (?:de|do|da|du|di|del|della|of) | (?:dell'|d')| )[a-z]{3,16}|"
-    r"\b(?:mrn|trn|utr|awb|pnr|rma|uuid|arn|urn|imei)|\bs/n|\bref|\bno\.|\bnr\.|\u2116|n\u00ba)[ ]?[.:#=)]{0,2}\s?"
+    r"\b(?:mrn|trn|utr|awb|pnr|rma|uuid|arn|urn|imei)|\bs/n|\bref|\bno\.|\bnr\.|\u2116|n\u00ba)[ "
+    r"]?[.:#=)]{0,2}\s?"
     r"(?:(?:is|was|are|of|for|wrong:|should be|ist|est|es|e|\u00e9)[ ])?[\"'(#]{0,2}$"
 )
 _NO_NOUN = word_set(
-    "error err status exit http zip post postal country language colour color product port line row "
-    "version build model phone tel mobile fax telephone contact page part step issue house flat room "
-    "door floor lot item sku size max min the a this that any by on in at of to and or is was same "
-    "wrong large small round whole total the odd even lucky serial_error kb article reason fault area "
-    "dial dialling question slide chapter week day bug pr column field whatsapp cell call my your our "
-    "phone_number sort"
+    "error err status exit http zip post postal country language colour color product port line "
+    "row version build model phone tel mobile fax telephone contact page part step issue house "
+    "flat room door floor lot item sku size max min the a this that any by on in at of to and or "
+    "is was same wrong large small round whole total the odd even lucky serial_error kb article "
+    "reason fault area dial dialling question slide chapter week day bug pr column field whatsapp "
+    "cell call my your our phone_number sort"
 )
 _RECORDS = word_set(
-    "invoice invoices order orders receipt receipts customer customers client clients account accounts acct "
-    "subscription subscriptions transaction transactions txn payment payments booking bookings reservation "
-    "reservations contract contracts quote quotes refund refunds case cases ticket tickets reference references "
-    "ref confirmation tracking shipment shipments parcel parcels dispute disputes claim claims employee "
-    "employees staff member members membership memberships student students pupil pupils patient patients "
-    "accession accessions serial policy policies licence licences license licenses permit permits instance "
-    "instances job jobs docket dockets file files dossier dossiers matter matters document documents export "
-    "exports import imports batch mandate mandates registration consignment consignments certificate "
-    "certificates letter letters voucher vouchers mrn trn utr awb pnr rma po terminal device devices "
-    "reader machine number numbers nos id ids sample under tenant agreement lease deed statement slip form "
-    "record entry scanner unit warranty loan card site report run lot cert note notes"
+    "invoice invoices order orders receipt receipts customer customers client clients account "
+    "accounts acct subscription subscriptions transaction transactions txn payment payments "
+    "booking bookings reservation reservations contract contracts quote quotes refund refunds case "
+    "cases ticket tickets reference references ref confirmation tracking shipment shipments parcel "
+    "parcels dispute disputes claim claims employee employees staff member members membership "
+    "memberships student students pupil pupils patient patients accession accessions serial policy "
+    "policies licence licences license licenses permit permits instance instances job jobs docket "
+    "dockets file files dossier dossiers matter matters document documents export exports import "
+    "imports batch mandate mandates registration consignment consignments certificate certificates "
+    "letter letters voucher vouchers mrn trn utr awb pnr rma po terminal device devices reader "
+    "machine number numbers nos id ids sample under tenant agreement lease deed statement slip "
+    "form record entry scanner unit warranty loan card site report run lot cert note notes"
 )
 """What is kept under a number: a value nearby is one."""
 _KEPT = word_set(
@@ -63,18 +65,19 @@ _KEPT = word_set(
     "birthday user username login handle passphrase ssn nino vat tax meter serial"
 )
 _NO_REFERENCE = word_set(
-    "error err code codes status exit http version ver v build release model port pid line lines row rows "
-    "schema commit sha tag rfc iso din article kb cve art section page pages p windows chrome firefox "
-    "safari android ios node java php python postgres mysql react step column field chapter plan room "
-    "table floor week q day size max min limit of by than over under on in until at since tls warning "
-    "kernel firmware issue pr bug example sample region class level grade usd eur gbp x standard "
+    "error err code codes status exit http version ver v build release model port pid line lines "
+    "row rows schema commit sha tag rfc iso din article kb cve art section page pages p windows "
+    "chrome firefox safari android ios node java php python postgres mysql react step column field "
+    "chapter plan room table floor week q day size max min limit of by than over under on in until "
+    "at since tls warning kernel firmware issue pr bug example sample region class level grade usd "
+    "eur gbp x standard "
     "regulation form mark patch camt expected packet queue $ \u20ac \u00a3 \u20b9 \u00a5"
 )
 """Words after which a number is no reference."""
 _SOLD = _RECORDS - word_set(
-    "ticket tickets number numbers nos id ids record entry report run note notes import imports export "
-    "exports job jobs document documents file files sample under site unit batch form slip reader letter "
-    "letters matter matters statement statements reference references"
+    "ticket tickets number numbers nos id ids record entry report run note notes import imports "
+    "export exports job jobs document documents file files sample under site unit batch form slip "
+    "reader letter letters matter matters statement statements reference references"
 )
 """Records of people and trade; an issue of a tracker is none of them."""
 _TRACKER_KEY = re.compile(r"[A-Z]{2,5}-\d{1,4}")
@@ -90,21 +93,24 @@ def _last_word(before: str) -> str:
 
 
 _FAULTS = word_set(
-    "error errors err failed wrong warn warning warnings exception fault reason status fails crash crashes "
-    "crashed code codes article articles version cve kb model standard norm schema template format setting "
-    "prefix expected pattern"
+    "error errors err failed wrong warn warning warnings exception fault reason status fails crash "
+    "crashes crashed code codes article articles version cve kb model standard norm schema "
+    "template format setting prefix expected pattern"
 )
 """Words after which a value is a machine's message."""
 _ERROR_PREFIX = re.compile(
-    r"(?:E|ERR|ERROR|EX|WARN|HTTP|KB|CVE|RFC|ISO|IEC|DIN|EN|TL|UTF|SHA|MD5|AES|TLS|CWE|ES|ECMA|PEP|JSR|"
-    r"RS|USB|IEEE|ANSI|ASTM|BS|AS|NF|IP|UTC|GMT|COVID|WIN|OS|ORA|SQL|SQLSTATE|HV|CSS|PCI|SOC|NIST|Q|H|V|"
+    r"(?:E|ERR|ERROR|EX|WARN|HTTP|KB|CVE|RFC|ISO|IEC|DIN|EN|TL|UTF|SHA|MD5|AES|TLS|CWE|ES|ECMA|PEP|"
+    r"JSR|"
+    r"RS|USB|IEEE|ANSI|ASTM|BS|AS|NF|IP|UTC|GMT|COVID|WIN|OS|ORA|SQL|SQLSTATE|HV|CSS|PCI|SOC|NIST|"
+    r"Q|H|V|"
     r"ISBN|SAE|FY|WW|CW|KW|MT|HX|RTX|GTX|INC|AUTH|NOT|PERM|NET|SYS|APP|DB|API|UI)",
     re.IGNORECASE,
 )
 _DATEISH = re.compile(
     r"(?:(?:19|20)\d\d[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)?\d\d|"
     r"(?:19|20)\d\d(?:[-/]\d{2,4})?|\d{1,2}/\d{2,4}|(?:19|20)\d{6}(?:[T_]\d{4,6}Z?)?|"
-    r"\d{1,2}h\d{2}|q[1-4]-?\d{2,4}|\d+-bit|\d+(?:st|nd|rd|th)|\d+x\d+|\d+(?:ms|s|px|kb|mb|gb|k|m|min|h|"
+    r"\d{1,2}h\d{2}|q[1-4]-?\d{2,4}|\d+-bit|\d+(?:st|nd|rd|th)|\d+x\d+|\d+(?:ms|s|px|kb|mb|gb|k|m|"
+    r"min|h|"
     r"d|am|pm|tb|mm|cm|kg|g|eur|usd|gbp)|\d+-\d+|\d+/\d+|24/7)",
     re.IGNORECASE,
 )
@@ -185,16 +191,19 @@ def _is_value(match: re.Match[str], scan: Scan) -> bool:
     return count >= 5 and seps >= 1
 
 
-_VALUE = r"(?<![\w.,:/@\-+$\u20ac\u00a3\u20b9&%])(?P<x>(?=[A-Za-z/_-]{0,14}\d)(?>[A-Za-z0-9]+(?:[-_/][A-Za-z0-9]+){0,7}))(?![\w@%\u20ac]|[.:]\d|://|[.]\w)"
+_VALUE = (
+    r"(?<![\w.,:/@\-+$\u20ac\u00a3\u20b9&%])(?P<x>(?=[A-Za-z/_-]{0,14}\d)(?>[A-Za-z0-9]+(?:[-"
+    r"_/][A-Za-z0-9]+){0,7}))(?![\w@%\u20ac]|[.:]\d|://|[.]\w)"
+)
 _SPACED = (
-    r"(?P<x>(?:[A-Z]{1,3}[ ])?\d{2,6}(?:[ ]\d{1,6}){1,5}(?:[ ][A-Z]{2}\b)?|[A-Z]{1,3}[ ][A-Z]{0,2}/?\d{2,10}(?:/\d+)?)"
-    r"(?![\w]|[.:]\d)"
+    r"(?P<x>(?:[A-Z]{1,3}[ ])?\d{2,6}(?:[ ]\d{1,6}){1,5}(?:[ ][A-Z]{2}\b)?|[A-Z]{1,3}[ "
+    r"][A-Z]{0,2}/?\d{2,10}(?:/\d+)?)(?![\w]|[.:]\d)"
 )
 
 
 _NUMBER_HINT = re.compile(
-    r"n[or]s?\b|num|n\u00ba|\u2116|#|\bid|code|codice|codigo|ref|mrn|trn|utr|awb|pnr|rma|u[ru]|arn|imei|s/n|cislo|"
-    r"broj|szam|stevilka|sifra"
+    r"n[or]s?\b|num|n\u00ba|\u2116|#|\bid|code|codice|codigo|ref|mrn|trn|utr|awb|pnr|rma|u[ru]|arn|"
+    r"imei|s/n|cislo|broj|szam|stevilka|sifra"
 )
 
 
@@ -228,8 +237,10 @@ def _spaced(match: re.Match[str], scan: Scan) -> bool:
         return False
     count = len(digits_of(value))
     if _number_noun(before) or re.search(
-        r"\b(?:tracking|documents?|invoice|docket|order|booking|membership|card|consignment|parcel|policy|claim|"
-        r"account|contract|reference|ref|reservation|licen[cs]e|permit|certificate|case|file|loan|receipt|"
+        r"\b(?:tracking|documents?|invoice|docket|order|booking|membership|card|consignment|parcel|"
+        r"policy|claim|"
+        r"account|contract|reference|ref|reservation|licen[cs]e|permit|certificate|case|file|loan|"
+        r"receipt|"
         r"ticket|shipment|customer|patient|member|mandate|subscription)[ ]?[:#]?[ ]$",
         before,
     ):
@@ -240,7 +251,8 @@ def _spaced(match: re.Match[str], scan: Scan) -> bool:
 
 
 _MONEY_NEAR = re.compile(
-    r"\b(?:cards?|accounts?|iban|bank|visa|mastercard|amex|debit|credit|number|phone|mobile|sim|loan)\b"
+    r"\b(?:cards?|accounts?|iban|bank|visa|mastercard|amex|debit|credit|number|phone|mobile|sim|"
+    r"loan)\b"
 )
 
 
@@ -261,13 +273,16 @@ def _form(value: str) -> str:
 
 
 _HEX_CONTEXT = word_set(
-    "commit sha hash build digest image tag revision checksum md5 etag fingerprint branch docker layer "
-    "patch changeset version release manifest trace span"
+    "commit sha hash build digest image tag revision checksum md5 etag fingerprint branch docker "
+    "layer patch changeset version release manifest trace span"
 )
 _FORMATS = re.compile(
-    r"(?:utf|mp|ipv|sha|md|base|oauth|log|h|x|win|web|http|tls|ssl|mpeg|level|step|version|chapter|room|table|"
-    r"unit|lesson|week|day|phase|tier|part|row|column|test|user|page|sheet|eth|wlan|node|worker|shard|core|"
-    r"iso|rfc|din|bug|issue|cve|ver|rev|build|api|ie|python|php|java|es|arm|amd|ext|fat|ntfs|usb|rs|cat)\d+"
+    r"(?:utf|mp|ipv|sha|md|base|oauth|log|h|x|win|web|http|tls|ssl|mpeg|level|step|version|chapter|"
+    r"room|table|"
+    r"unit|lesson|week|day|phase|tier|part|row|column|test|user|page|sheet|eth|wlan|node|worker|"
+    r"shard|core|"
+    r"iso|rfc|din|bug|issue|cve|ver|rev|build|api|ie|python|php|java|es|arm|amd|ext|fat|ntfs|usb|"
+    r"rs|cat)\d+"
 )
 
 
@@ -381,13 +396,13 @@ def _value_or_list(match: re.Match[str], scan: Scan) -> bool:
 # --- codes that open something ------------------------------------------------------------------
 
 _CODE_LABEL = (
-    r"(?:codes?|keys?|pins?|phrase|gift ?cards?|vouchers?|licen[cs]es?|txt(?: record| value)?|tokens?|"
-    r"secrets?|wpa2?|passkey|promo|passwords?)"
+    r"(?:codes?|keys?|pins?|phrase|gift ?cards?|vouchers?|licen[cs]es?|txt(?: record| value)?|"
+    r"tokens?|secrets?|wpa2?|passkey|promo|passwords?)"
 )
 _CODE_CUES = word_set(
-    "code codes key keys pin pins phrase word password passwords card cards voucher vouchers licence "
-    "license licences licenses txt token tokens secret secrets wpa wpa2 passkey promo coupon number "
-    "giftcard giftcards numbers"
+    "code codes key keys pin pins phrase word password passwords card cards voucher vouchers "
+    "licence license licences licenses txt token tokens secret secrets wpa wpa2 passkey promo "
+    "coupon number giftcard giftcards numbers"
 )
 
 
@@ -395,10 +410,10 @@ _OPENS = re.compile(
     r"\b(?:door|gate|alarm|lock|locker|locksmith|entry|access|safe|pin|unlock|garage|cabin|till)\b"
 )
 _OPEN_CODES = word_set(
-    "error status exit http reason zip post postal country area dial dialling dialing currency bar qr "
-    "fault language color colour source dress tax state locale sort unit result response return event "
-    "stop issuer decline same embed sample example short sic hs mcc naics airport iata "
-    "ean upc error- vat department product ledger nominal gl cost centre center"
+    "error status exit http reason zip post postal country area dial dialling dialing currency bar "
+    "qr fault language color colour source dress tax state locale sort unit result response return "
+    "event stop issuer decline same embed sample example short sic hs mcc naics airport iata ean "
+    "upc error- vat department product ledger nominal gl cost centre center"
 )
 """What a code may be that opens nothing."""
 
@@ -458,8 +473,10 @@ CODE = [
         regex(
             r"\b"
             + _CODE_LABEL
-            + r"(?:[ ](?:is|was|are|were|number|no\.?|on (?:the )?\w+|says|reads|called|for [\w ]{1,18}?)|[ ]?[:=\-(]){0,3}"
-            r"[ ]{0,2}[\"'`]?(?P<x>(?:[A-Z]{2,5}[ ](?=\d{4}))?(?=[\w\-./+=!#]{0,60}\d)[A-Za-z0-9][\w\-./+=!#]{3,80})(?<![.,])"
+            + r"(?:[ ](?:is|was|are|were|number|no\.?|on (?:the )?\w+|says|reads|called|for [\w "
+            r"]{1,18}?)|[ ]?[:=\-(]){0,3}"
+            r"[ ]{0,2}[\"'`]?(?P<x>(?:[A-Z]{2,5}[ ](?=\d{4}))?(?=[\w\-./+=!#]{0,60}\d)[A-Za-z0-9]["
+            r"\w\-./+=!#]{3,80})(?<![.,])"
         ),
         cues=_CODE_CUES,
         digits=2,
@@ -489,7 +506,8 @@ CODE = [
     Rule(
         "SECRET",
         regex(
-            r"(?:backup|recovery|one-time|verification|security|login|2fa)[ ]codes?(?:[ ](?:is|was))?[ ]?:?[ ](?P<x>\d{4}[ -]\d{4}|\d{3}[ -]\d{3})(?![\w])"
+            r"(?:backup|recovery|one-time|verification|security|login|2fa)[ ]codes?(?:[ ](?:is|"
+            r"was))?[ ]?:?[ ](?P<x>\d{4}[ -]\d{4}|\d{3}[ -]\d{3})(?![\w])"
         ),
         gate=("code",),
         digits=6,
@@ -498,9 +516,11 @@ CODE = [
     Rule(
         "SECRET",
         regex(
-            r"\b(?:pin|passcode|password|otp|pass ?word|pincode)\b[^\n]{0,80}?\b(?:it|that|which|mine|this|screen|it's|he|she|box)?[ ]?"
+            r"\b(?:pin|passcode|password|otp|pass ?word|pincode)\b[^\n]{0,80}?\b(?:it|that|which|"
+            r"mine|this|screen|it's|he|she|box)?[ ]?"
             r"(?:is|was|says?|reads?|said|shows?|told(?: (?:him|her|them|you|me))?|"
-            r"gave(?: (?:him|her|them|you))?|typed|entered|used|=|:)[ ][\"']?(?P<x>\d{4,8})(?![\w.,:/%-]\w|\w)"
+            r"gave(?: (?:him|her|them|you))?|typed|entered|used|=|:)[ "
+            r"][\"']?(?P<x>\d{4,8})(?![\w.,:/%-]\w|\w)"
         ),
         cues=word_set("pin passcode password otp pincode"),
         digits=4,
@@ -518,11 +538,13 @@ CODE = [
     Rule(
         "SECRET",
         regex(
-            r"\b(?:(?:memorable|secret|security|safe|magic|pass|code)[ -]?(?:word|answer|phrase)|security question)"
+            r"\b(?:(?:memorable|secret|security|safe|magic|pass|code)[ -]?(?:word|answer|phrase)|"
+            r"security question)"
             r"(?:[ ](?:is|was|should be)|[ ]?[:=]){1,2}[ ][\"']?(?P<x>[^\s\"'.,;!?]{3,40})"
         ),
         cues=word_set(
-            "memorable secret security safe magic passphrase password codeword word answer phrase question"
+            "memorable secret security safe magic passphrase password codeword word answer phrase "
+            "question"
         ),
         accept=lambda match, scan: (
             match["x"].lower() not in _NO_WORD and not PLACEHOLDER_VALUE.match(match["x"])
@@ -539,13 +561,17 @@ _NO_WORD: frozenset[str] = word_set(
 # --- ids of states and banks ---------------------------------------------------------------------
 
 _STATE = re.compile(
-    r"\b(?:ssn|social|sin|tfn|nino?|ni number|national insurance|nhs|abn|acn|ird|bsn|pesel|dni|nie|nif|"
-    r"cpf|cnpj|cuit|rut|curp|rfc|uen|nric|fin|hkid|aadhaar|aadhar|pan|vat|tin|ein|itin|tax|steuernummer|steuerid|steuernr|steueridentifikationsnummer|"
-    r"passport|licen[cs]e|kennitala|personnummer|fodselsnummer|cpr|henkilotunnus|isikukood|egn|cnp|jmbg|"
-    r"orgnr|org\.? ?nr|tunnus|oib|amka|afm|vkn|tckn|emirates id|iqama|omang|nuit|kra pin|bvn|nimc|ghana card|business number|bn|"
-    r"gst|gstin|gstn|gstno|hst|org(?:anisation|anization)?\.? (?:number|no|nr)|identity|id card|id number|id no|mrn|"
-    r"cvr|orgnr|kvk|siren|siret|ico|dic|krs|regon|nip|cui|eik|bulstat|pib|uid|nzbn|bce|crn|ubn|cin|rnc|nit|ruc|"
-    r"cnic|nik|philhealth|sss|my ?kad|ic number|ahv|insee|securite sociale|tfn)\b"
+    r"\b(?:ssn|social|sin|tfn|nino?|ni number|national insurance|nhs|abn|acn|ird|bsn|pesel|dni|nie|"
+    r"nif|cpf|cnpj|cuit|rut|curp|rfc|uen|nric|fin|hkid|aadhaar|aadhar|pan|vat|tin|ein|itin|tax|"
+    r"steuernummer|steuerid|steuernr|steueridentifikationsnummer|"
+    r"passport|licen[cs]e|kennitala|personnummer|fodselsnummer|cpr|henkilotunnus|isikukood|egn|cnp|"
+    r"jmbg|"
+    r"orgnr|org\.? ?nr|tunnus|oib|amka|afm|vkn|tckn|emirates id|iqama|omang|nuit|kra pin|bvn|nimc|"
+    r"ghana card|business number|bn|"
+    r"gst|gstin|gstn|gstno|hst|org(?:anisation|anization)?\.? (?:number|no|nr)|identity|id card|id "
+    r"number|id no|mrn|"
+    r"cvr|orgnr|kvk|siren|siret|ico|dic|krs|regon|nip|cui|eik|bulstat|pib|uid|nzbn|bce|crn|ubn|cin|"
+    r"rnc|nit|ruc|cnic|nik|philhealth|sss|my ?kad|ic number|ahv|insee|securite sociale|tfn)\b"
 )
 
 
@@ -591,9 +617,12 @@ def _near_state(match: re.Match[str], scan: Scan) -> bool:
 
 
 _NO_OFFICE = frozenset(
-    "USD EUR GBP CHF SEK NOK DKK PLN INR JPY CNY AUD CAD NZD ZAR UAH AED SAR KES NGN BRL MXN UTC GMT KB MB GB TB "
-    "RFC ISO DIN EN CVE PID ERROR ERR HTTP SHA MD ROW LINE ID API SDK PR MR OK TO AT IN ON BY OF CALL TEL FAX "
-    "MOB PH CELL HTTPS CODE CODES BUILD VERSION PORT STEP PAGE MODEL HEX TZ IST EST PST GET POST PUT LTS BUG TASK US RGB MM CM KM HZ KHZ MHZ GHZ DPI MAX MIN NET SKU EAN ISBN ISSN RAM CPU HDD SSD INFO WARN DEBUG TRACE".split()
+    "USD EUR GBP CHF SEK NOK DKK PLN INR JPY CNY AUD CAD NZD ZAR UAH AED SAR KES NGN BRL MXN UTC "
+    "GMT KB MB GB TB RFC ISO DIN EN CVE PID ERROR ERR HTTP SHA MD ROW LINE ID API SDK PR MR OK TO "
+    "AT IN ON BY OF CALL TEL FAX MOB PH CELL HTTPS CODE CODES BUILD VERSION PORT STEP PAGE MODEL "
+    "HEX TZ IST EST PST GET POST PUT LTS BUG TASK US RGB MM CM KM HZ KHZ MHZ GHZ DPI MAX MIN NET "
+    "SKU EAN ISBN ISSN RAM "
+    "CPU HDD SSD INFO WARN DEBUG TRACE".split()
 )
 STATE_VALUE = [
     Rule(
@@ -616,7 +645,8 @@ STATE_VALUE = [
     Rule(
         "ID",
         regex(
-            r"(?<![\w.,/@+$\-])(?P<x>[A-Z]{0,3}[ ]?\d{2,12}(?:[ .\-/]\d{1,6}){0,4}(?:[ \-]?[A-Z]{1,2}\d{0,4})?)(?![\w]|[.:]\d)",
+            r"(?<![\w.,/@+$\-])(?P<x>[A-Z]{0,3}[ ]?\d{2,12}(?:[ .\-/]\d{1,6}){0,4}(?:[ "
+            r"\-]?[A-Z]{1,2}\d{0,4})?)(?![\w]|[.:]\d)",
             flags=0,
         ),
         cues=_STATE_CUES,
@@ -638,7 +668,8 @@ STATE_VALUE = [
             and not documented(scan, match.start("x"), match.end("x"))
             and UNIT_AFTER.match(scan.after(match.end("x"))) is None
             and re.fullmatch(
-                r"(?:19|20)\d{6}|(?:19|20)\d\d[-. ]\d{1,2}[-. ]\d{1,2}|\d+(?:\.\d+)+|\d{1,3}(?:[. ]000)+",
+                r"(?:19|20)\d{6}|(?:19|20)\d\d[-. ]\d{1,2}[-. ]\d{1,2}|\d+(?:\.\d+)+|\d{1,3}(?:[. "
+                r"]000)+",
                 match["x"],
             )
             is None
@@ -649,7 +680,8 @@ STATE_VALUE = [
     Rule(
         "ID",
         regex(
-            r"\b(?:upi|vpa|gpay|phonepe|paytm)(?:[ ](?:id|address|handle|is|to|on))*[ ]?[:=]?[ ](?P<x>[\w.\-]{2,40}@[a-z]{2,20})(?!\w|\.\w)"
+            r"\b(?:upi|vpa|gpay|phonepe|paytm)(?:[ ](?:id|address|handle|is|to|on))*[ ]?[:=]?[ "
+            r"](?P<x>[\w.\-]{2,40}@[a-z]{2,20})(?!\w|\.\w)"
         ),
         gate=("@",),
         score=0.9,
@@ -657,17 +689,23 @@ STATE_VALUE = [
     Rule(
         "ID",
         regex(
-            r"\b(?:ifsc|micr|aba|bsb|clabe|cbu|cvu|nuban|transit|institution|routing|rtn|sort[ -]?code|swift|bic|"
-            r"blz|clearing(?: number)?|bankgiro|plusgiro|autogiro|kontonr|kontonummer|konto|account|acct|a/c|bank)"
-            r"(?:[/ ](?:no\.?|number|nr\.?|code|account|institution|transit|acct|at the bank|at \w+|and account|and))*"
-            r"(?:[ ](?:is|was|to|changed to|now))?[ ]?[:=#.]?[ ]?(?P<x>(?=[a-z\d \-]{0,12}\d)(?:[a-z]{4}0[a-z0-9]{6}|\d{2,6}(?:[ \-]\d{1,10}){0,5}|[a-z]{2,6}\d{5,12}))"
+            r"\b(?:ifsc|micr|aba|bsb|clabe|cbu|cvu|nuban|transit|institution|routing|rtn|sort[ "
+            r"-]?code|swift|bic|"
+            r"blz|clearing(?: number)?|bankgiro|plusgiro|autogiro|kontonr|kontonummer|konto|"
+            r"account|acct|a/c|bank)"
+            r"(?:[/ ](?:no\.?|number|nr\.?|code|account|institution|transit|acct|at the bank|at "
+            r"\w+|and account|and))*"
+            r"(?:[ ](?:is|was|to|changed to|now))?[ ]?[:=#.]?[ ]?(?P<x>(?=[a-z\d "
+            r"\-]{0,12}\d)(?:[a-z]{4}0[a-z0-9]{6}|\d{2,6}(?:[ \-]\d{1,10}){0,5}|"
+            r"[a-z]{2,6}\d{5,12}))"
             r"(?![\w]|[.:]\d)",
             flags=0,
         ),
         folded=True,
         cues=word_set(
-            "ifsc micr aba bsb clabe cbu cvu nuban transit institution routing rtn sort sortcode swift bic blz "
-            "clearing bankgiro plusgiro autogiro kontonr kontonummer konto account acct a bank"
+            "ifsc micr aba bsb clabe cbu cvu nuban transit institution routing rtn sort sortcode "
+            "swift bic blz clearing bankgiro plusgiro autogiro kontonr kontonummer konto account "
+            "acct a bank"
         ),
         digits=5,
         accept=lambda match, scan: (

@@ -24,20 +24,20 @@ from supportbot_dagster.tickets.words import word_set, words
 
 TLD = (
     r"(?:com|org|net|io|co|dev|app|ai|example|test|invalid|edu|gov|info|biz|me|us|uk|de|fr|es|it|"
-    r"nl|"
-    r"be|at|ch|se|no|dk|fi|pl|pt|jp|cn|in|br|ca|au|nz|ie|eu|mx|ar|za|ng|ke|kr|sg|hk|cz|gr|tr|ru|"
+    r"nl|be|at|ch|se|no|dk|fi|pl|pt|jp|cn|in|br|ca|au|nz|ie|eu|mx|ar|za|ng|ke|kr|sg|hk|cz|gr|tr|ru|"
     r"tech|cloud|online|store|shop|xyz|agency|studio|design|health|finance|group|team|works)"
 )
 
 
 _PLACEHOLDER_MAIL_HOSTS = word_set(
     "example.com example.org example.net company.com company.tld domain.com domain.tld email.com "
-    "yourdomain.com your-domain.com yourcompany.com your-company.com mycompany.com acme.com test.com "
-    "mail.com"
+    "yourdomain.com your-domain.com yourcompany.com your-company.com mycompany.com acme.com "
+    "test.com mail.com"
 )
 _SOMEBODY = re.compile(
-    r"(?:user|name|you|your[._-]?(?:name|email|address)|me|test|email|mail|address|someone|somebody|"
-    r"first[._-]?last|firstname[._-]lastname|foo|bar|username|customer|recipient|sender)\d{0,3}(?:\+\w+)?"
+    r"(?:user|name|you|your[._-]?(?:name|email|address)|me|test|email|mail|address|someone|"
+    r"somebody|first[._-]?last|firstname[._-]lastname|foo|bar|username|customer|recipient|"
+    r"sender)\d{0,3}(?:\+\w+)?"
 )
 
 
@@ -104,10 +104,9 @@ EMAIL = [
 
 _FEATURE_PATHS = word_set(
     "new login signin sign-in signup sign-up logout settings preferences join invite oauth api "
-    "auth "
-    "download downloads help import inbox home search your-workspace your-company yourworkspace "
-    "yourcompany workspace-url workspace workspace-name my-workspace myworkspace team yourteam "
-    "your-team slug url name example acme-example mobile desktop status pricing docs"
+    "auth download downloads help import inbox home search your-workspace your-company "
+    "yourworkspace yourcompany workspace-url workspace workspace-name my-workspace myworkspace "
+    "team yourteam your-team slug url name example acme-example mobile desktop status pricing docs"
 )
 _PUBLIC_SUBDOMAINS = word_set(
     "www docs doc help support status app api security community changelog blog cdn auth login "
@@ -127,8 +126,8 @@ _PUBLIC_HOSTS = word_set(
 )
 _PUBLIC_PATHS = word_set(
     "help docs doc support pricing status blog developers developer api legal terms privacy "
-    "features about login signin "
-    "download downloads apps settings intl en en-us guides learn changelog hc"
+    "features about login signin download downloads apps settings intl en en-us guides learn "
+    "changelog hc"
 )
 _PLACEHOLDER_HOSTS = word_set(
     "example.com example.org example.net localhost your-domain.com yourdomain.com domain.com "
@@ -284,8 +283,8 @@ _BARE = (
 _SLUG_STOP = word_set(
     "the a an is was not no now still just also broken gone wrong too so very slow empty my our "
     "your this that it in on at to for from with and or but what where which how why when "
-    "different same old new missing invalid correct incorrect taken available required changed "
-    "url name slug id address link settings page called named currently still eu us be"
+    "different same old new missing invalid correct incorrect taken available required changed url "
+    "name slug id address link settings page called named currently still eu us be"
 )
 
 
@@ -338,8 +337,8 @@ WORKSPACE = [
         "WORKSPACE_URL",
         regex(
             r"\b(?:workspace|org|organi[sz]ation|tenant|subdomain|team)[ -]?(?:url|slug|name|id|"
-            r"handle|subdomain)?(?:[ ](?:is|was|stays|remains|called|named|slug|url)|[ ]?[:=]|[ ]is[ "
-            r"](?:called|named)"
+            r"handle|subdomain)?(?:[ ](?:is|was|stays|remains|called|named|slug|url)|[ ]?[:=]|[ "
+            r"]is[ ](?:called|named)"
             r"){1,2}[ ]{0,2}[\"']?(?P<x>[a-z][\w\-]{1,40})[\"']?(?=[\s.,;:!?)\"']|$)"
         ),
         gate=("workspace", "org", "tenant", "subdomain", "slug"),
@@ -353,7 +352,8 @@ WORKSPACE = [
     Rule(
         "WORKSPACE_URL",
         regex(
-            r"\b(?:slug|subdomain)(?:[ ](?:is|was|stays|remains|should be)|[ ]?[:=])?[ ][\"']?(?P<x>[a-z][\w\-]{2,40})\b"
+            r"\b(?:slug|subdomain)(?:[ ](?:is|was|stays|remains|should be)|[ ]?[:=])?[ "
+            r"][\"']?(?P<x>[a-z][\w\-]{2,40})\b"
         ),
         gate=("slug", "subdomain"),
         accept=is_slug,
@@ -403,9 +403,8 @@ _SOCIAL = re.compile(
 )
 _GROUP_HANDLES = word_set(
     "channel here everyone team all name user username mention mentions me you someone somebody "
-    "person people assignee media import "
-    "param return returns override component types type latest example handle your_name "
-    "your_handle admin admins support bot"
+    "person people assignee media import param return returns override component types type latest "
+    "example handle your_name your_handle admin admins support bot"
 )
 
 
@@ -455,7 +454,8 @@ def _is_login(match: re.Match[str], scan: Scan) -> bool:
     if "-" in value:
         return False
     if re.search(
-        r"\b(?:handle|username|user name|nickname|gamertag|login|alias|nick)\b(?:[ ](?:is|was)|[ ]?[:=])",
+        r"\b(?:handle|username|user name|nickname|gamertag|login|alias|nick)\b(?:[ ](?:is|was)|[ "
+        r"]?[:=])",
         head,
     ):
         return not kind & 9 and len(plain) >= 4
@@ -482,12 +482,14 @@ HANDLE = [
     Rule(
         "HANDLE",
         regex(
-            r"\b(?:skype|telegram|discord|wechat|twitter|instagram|insta|signal|tiktok|snapchat|github|"
-            r"kakao|line|steam|twitch)(?:[ ](?:id|name|handle|user(?:name)?|account))?(?:[ ]is|[ ]?:)[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
+            r"\b(?:skype|telegram|discord|wechat|twitter|instagram|insta|signal|tiktok|snapchat|"
+            r"github|"
+            r"kakao|line|steam|twitch)(?:[ ](?:id|name|handle|user(?:name)?|account))?(?:[ ]is|[ "
+            r"]?:)[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
         ),
         cues=word_set(
-            "skype telegram discord wechat twitter instagram insta signal tiktok snapchat github kakao line "
-            "steam twitch"
+            "skype telegram discord wechat twitter instagram insta signal tiktok snapchat github "
+            "kakao line steam twitch"
         ),
         accept=lambda match, scan: (
             any(not char.isalpha() for char in match["x"].rstrip(".,:"))
@@ -499,12 +501,12 @@ HANDLE = [
         "HANDLE",
         regex(
             r"\b(?:user ?names?|users?|handles?|nick(?:name)?s?|logins?|gamertag|"
-            r"screen ?name|alias|profile|account|page|channel)(?:[ ](?:is|was|are|called|id|name|named)|[ ]?[:=])?[ ][\"']?"
-            r"(?P<x>[a-z0-9][\w.\-]{2,38}\w)(?![\w@])"
+            r"screen ?name|alias|profile|account|page|channel)(?:[ ](?:is|was|are|called|id|name|"
+            r"named)|[ ]?[:=])?[ ][\"']?(?P<x>[a-z0-9][\w.\-]{2,38}\w)(?![\w@])"
         ),
         cues=word_set(
-            "username usernames user users handle handles nick nickname nicknames login logins gamertag "
-            "screenname alias profile name names account page channel"
+            "username usernames user users handle handles nick nickname nicknames login logins "
+            "gamertag screenname alias profile name names account page channel"
         ),
         accept=lambda match, scan: _is_login(match, scan),
         score=0.72,
