@@ -15,6 +15,7 @@ from supportbot_dagster.tickets.persons import (
     CLOSING_CUES,
     GENITIVE_THINGS,
     NOT_NAMES,
+    TITLES,
     Span,
     closing_lines,
     lines_of,
@@ -108,7 +109,8 @@ _NOUN = (
     r"restaurant|cafe|bakery|gallery|gym|hotel|farm|vendor|supplier|merchant|reseller|landlord|"
     r"tenant|agent|broker|distributor|wholesaler|association|society|church|nursery|daycare|"
     r"academy|department|entity|foundation|ngo|shopfront|label|brand|warehouse|seller|payee|"
-    r"beneficiary|debtor|creditor|contractor|subcontractor|partner|deal|lead|account)"
+    r"beneficiary|debtor|creditor|contractor|subcontractor|partner|deal|lead|account|bank|insurer|"
+    r"carrier|courier|union|cooperative|choir|band|council|hospital|surgery|law firm)"
 )
 _NOUNS = word_set(
     "company firm startup start-up agency employer organisation organization business studio "
@@ -196,7 +198,7 @@ _COMPANY_PLACES: tuple[_Place, ...] = tuple(
             r" -| \(|[ ]?=){0,2} [\"'(]?",
             " ".join(sorted(_NOUNS)),
             " ".join(sorted(_NOUNS)) + " entity called named is name",
-            False,
+            None,
         ),
         (
             r"(?:^|[\n.,;>*\u2022-] ?)(?:the )?"
@@ -204,7 +206,7 @@ _COMPANY_PLACES: tuple[_Place, ...] = tuple(
             + r"(?: ?name)?[ ]?(?::|=| is| called)? (?=[A-Z\"'])",
             " ".join(sorted(_NOUNS)),
             " ".join(sorted(_NOUNS)) + " entity name is called",
-            False,
+            None,
         ),
         (
             r"\b(?:company|organi[sz]ation|business|firm|employer|legal|billing|org) ?(?:name|"
@@ -260,6 +262,27 @@ _COMPANY_PLACES: tuple[_Place, ...] = tuple(
             False,
         ),
         (
+            r"\b(?:in|under|to) the name (?:of )?(?:the )?[\"']?",
+            "name",
+            "name of the",
+            False,
+        ),
+        (
+            r"\b(?:our|my) (?:[a-z\-]+ ){1,3}\((?:the )?(?=(?-i:[A-Z])[\w'&.\-]*[ ](?-i:[A-Z]|&))",
+            "our my",
+            "",
+            None,
+        ),
+        (
+            r"\b(?:boss|manager|colleague|friend|job|jobs|wife|husband|partner|works?|worked|"
+            r"working|"
+            r"employed|intern|internship|teaches|teacher|nurse|students?|patients?|shift|office) "
+            r"at (?:the )?",
+            "at",
+            "at the",
+            None,
+        ),
+        (
             r"\b(?:place|outfit|shop|firm|company|someone|business|store) called [\"']?",
             "called",
             "called",
@@ -277,14 +300,39 @@ _COMPANY_WORD = re.compile(r"[\w\u00c0-\u024f](?:[\w&+]|['.\-](?=\w))*")
 _COMPANY_GAP = re.compile(r" (?:& )?(?=\w)")
 _LOWER_WORD = re.compile(r"[^\W\d_](?:[^\W_]|[\-](?=\w)){2,30}")
 _COMPANY_END = re.compile(r"[\"']?(?:[,.!?;)\n]|$| (?:now|in|from|and|here)\b)")
+_SELF = re.compile(r"i(?:'(?:m|d|ll|ve))?")
 _NUMBERED = re.compile(r"\d{3}[.\- ]?\d")
 _NUMBER_NEXT = re.compile(r"[.:]{0,2} ?[A-Z]{0,3}\d{3}")
+_LOWER_INTRODUCTION = re.compile(
+    r"\b(?:this is|i'?m|i am|(?:my )?name is|name's|it'?s)[ ](?P<n>[^\W\d_]+)(?:[ ][^\W\d_]+)?,?"
+    r"(?:[ ]here)?[ ](?:from|at|with)[ ](?:the[ ])?"
+    r"(?P<x>[^\W\d_][\w'\-]*(?:[ ](?:&[ ])?[^\W\d_][\w'\-]*){1,3})(?=[.,!?;:)\n]|[ ]*\Z|[ ](?:here|"
+    r"again)\b)"
+)
+"""Where nobody uses capitals: "this is paula from zenith nails"."""
+_NO_PART = word_set(
+    "a an the my your our his her their its this that these those me you us them it i we he she "
+    "they work home next down up out over somewhere here there another yesterday today tomorrow "
+    "time start first second last previous other same support one two is was are be to of in on "
+    "for by not but or no customer problem issue help downstairs upstairs across above below "
+    "accounts school"
+)
 _JOINS = frozenset(
     {"and", "of", "de", "et", "und", "du", "da", "des", "y", "ve", "e", "for", "the"}
 )
 _UI_BEFORE = re.compile(
     r"(?:>|->|\u2192|/|click|tab|menu|section|button|under|page|field|settings)[ ]?[\"']?$"
 )
+
+
+def _is_trade(word: str) -> bool:
+    """Whether companies are called after a word, in the singular or the plural."""
+    return (
+        word in _TRADES
+        or word.removesuffix("s") in _TRADES
+        or (word.endswith("ies") and word[:-3] + "y" in _TRADES)
+        or word + "s" in _TRADES
+    )
 
 
 def _take_company(scan: Scan, start: int, *, lower: bool | None) -> int | None:
@@ -335,7 +383,7 @@ def _take_company(scan: Scan, start: int, *, lower: bool | None) -> int | None:
             break
         joined = joined or gap[0] == " & "
         position = gap.end()
-    while tokens and tokens[-1][0] in _JOINS:
+    while tokens and (tokens[-1][0] in _JOINS or _SELF.fullmatch(tokens[-1][0])):
         tokens.pop()
     if not tokens:
         match = _LOWER_WORD.match(scan.lower, start)
@@ -346,6 +394,8 @@ def _take_company(scan: Scan, start: int, *, lower: bool | None) -> int | None:
                 return match.end()
         return None
     first = tokens[0][0]
+    if first in TITLES:
+        return None
     if (
         kind(first) & THING and not kind(first) & (GIVEN | SURNAME) and len(tokens) == 1
     ) or first in own:
@@ -359,7 +409,7 @@ def _take_company(scan: Scan, start: int, *, lower: bool | None) -> int | None:
         if "+" in word or (len(word) <= 3 and scan.text[start : start + len(word)].isupper()):
             return None  # a shortcut, a team key, a job's initials
     ordinary = all(kind(token) & (COMMON | THING) or token in _JOINS for token, _ in tokens)
-    trade = tokens[-1][0] in _TRADES or tokens[-1][0] in LEGAL_FORMS
+    trade = _is_trade(tokens[-1][0]) or tokens[-1][0] in LEGAL_FORMS
     if (
         len(tokens) == 2
         and not joined
@@ -434,7 +484,7 @@ def _trade_name(scan: Scan, run: list[Token], *, joined: bool) -> Span | None:
         return None
     if len(run) == 2 and run[0].kind & GIVEN and run[1].kind & SURNAME and not joined:
         return None  # Derek Mills
-    trade = run[-1].low in _TRADES or (run[0].low in _TRADES and not run[0].kind & COMMON)
+    trade = _is_trade(run[-1].low) or (run[0].low in _TRADES and not run[0].kind & COMMON)
     named = any(
         (not t.kind and len(t.text) > 2)
         or (t.kind & (SURNAME | GIVEN) and not t.kind & (COMMON | THING))
@@ -491,6 +541,17 @@ def companies(scan: Scan) -> Iterator[Span]:
                 continue  # a word in quotation marks is rather a word than a company
             if end is not None:
                 yield match.end(), end
+    if not scan.prefilter or not {"from", "at", "with"}.isdisjoint(vocabulary):
+        for match in _LOWER_INTRODUCTION.finditer(scan.lower):
+            name = kind(match["n"])
+            parts = re.findall(r"[\w'\-]+", match["x"])
+            if (
+                (name & GIVEN or not name)
+                and _NO_PART.isdisjoint(parts)
+                and not any(kind(part) & THING for part in parts)
+                and not all(part in _JOB_WORDS for part in parts)
+            ):
+                yield match.span("x")
     yield from _named_after_trade(scan)
     for match in _THE_X_TEAM.finditer(scan.text):
         group = "x" if match["x"] else "y"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 from supportbot_dagster.tickets.rule import Scan, Token
 from supportbot_dagster.tickets.words import (
@@ -36,7 +35,7 @@ NOT_NAMES = word_set(
     "yes ok okay sorry billing sales world help helpdesk customer customers service care crew gang "
     "good morning afternoon evening desk colleagues admins staff security accounts engineering "
     "development product success tech ladies gentlemen user users humans human robot bot agent "
-    "agents operator ji sahib tam to in on at for"
+    "agents operator ji sahib to in on at for mi me my je ich io yo eu jag jeg"
 )
 """Words that stand where names stand and are none."""
 
@@ -48,7 +47,7 @@ _GREETINGS = word_set(
     "sawubona konnichiwa bonsoir buonasera tag dia day gott"
 )
 _GREETING_HEADS = word_set("good kia boa bom guten gute buenos buenas grus gruss and oh so ok well")
-_TITLES = word_set(
+TITLES = word_set(
     "mr mrs ms mx miss messrs mister dr prof professor herr frau hr fr sr sra srta senor senora "
     "mme mlle monsieur madame maitre avv lic ing dott dra don dona dhr mevr mevrouw meneer pan "
     "pani fru sheikh shri smt captain judge father sister rev reverend cllr sgt officer pak bapak "
@@ -134,6 +133,8 @@ _BEFORE_THINGS = word_set(
 """Words before places, tools and buttons."""
 _LABEL = re.compile(r"\.:? ?[+(]?\d|:? [+(]?\d|: ?[+(]?\d|\.? ?[#\u2116]")
 """A number after a word: the word says what the number is ("Kundennr. 4471", "Tel. +49")."""
+_IN_QUOTES = re.compile(r"[^\"\n]*\"(?=[\s.,;:!?)]|\Z)")
+_OPEN_QUOTE = re.compile(r"(?:^|[\s(])\"[^\"\n]*$")
 _GOES_ON = word_set(
     "on at in about who yesterday today last this for or said but that to is has was before after "
     "when because over via by earlier again first and"
@@ -258,6 +259,14 @@ class Reader:
                 return True
             if self._genitive(index) and after.low in GENITIVE_THINGS:
                 return True
+            if (
+                after.gap == "'s "
+                and after.cap
+                and not after.kind & (GIVEN | SURNAME)
+                and _IN_QUOTES.search(self.text, token.end, after.end + 60)
+                and _OPEN_QUOTE.search(self.text[max(0, token.start - 40) : token.start])
+            ):
+                return True  # "Grandma Betty's Lasagna"
         if index:
             before = tokens[index - 1]
             if before.low in _PRODUCT - {
@@ -426,7 +435,7 @@ class Reader:
             return self._judge_initial(index, place)
         if low in NOT_NAMES and not (place == 3 and kind & GIVEN):
             return None
-        if low in _TITLES and not kind & GIVEN:
+        if low in TITLES and not kind & GIVEN:
             return None
         step = 1
         while (
@@ -460,7 +469,7 @@ class Reader:
             if not upper and not looks_like_name(token):
                 return None
             if kind & THING and not full and not (kind & GIVEN and token.gap in {", ", ". ", ": "}):
-                greeted = index and self.tokens[index - 1].low in _GREETINGS | _TITLES
+                greeted = index and self.tokens[index - 1].low in _GREETINGS | TITLES
                 if not (greeted and kind & (GIVEN | SURNAME)):
                     return None  # "I'm German"
             if kind & THING and not kind & (GIVEN | SURNAME):
@@ -545,7 +554,7 @@ class Reader:
     ) -> tuple[int, int, int] | None:
         """A capitalised word that is in no list."""
         token = self.tokens[index]
-        if len(token.text) < 3 or not self.english or _LABEL.match(self.text, end):
+        if len(token.text) < 3 or not self._english(index) or _LABEL.match(self.text, end):
             return None
         if "-" in token.low and any(len(part) < 2 for part in token.low.split("-")):
             return None  # X-Account-Id
@@ -589,10 +598,10 @@ class Reader:
                 return self._cap_at(index + 1) and not self.tokens[index + 1].kind & THING
         return False
 
-    @cached_property
-    def english(self) -> bool:
-        """Whether the lower-case words are vocabulary; German nouns tell nothing of names."""
-        lower = [t for t in self.tokens if not t.cap and not t.code and len(t.low) > 2]
+    def _english(self, index: int) -> bool:
+        """Whether the lower-case words around are vocabulary; a German noun is no name."""
+        near = self.tokens[max(0, index - 8) : index + 9]
+        lower = [t for t in near if not t.cap and not t.code and len(t.low) > 2]
         known = sum(1 for t in lower if t.kind)
         return known >= 0.7 * len(lower)
 
@@ -731,7 +740,7 @@ class Reader:
             return 1
         plain = gap == " "
         titled = gap == ". " or low not in _TITLES_WITH_DOT or (before.cap and token.cap)
-        if low in _TITLES and (plain or gap == ". ") and titled:
+        if low in TITLES and (plain or gap == ". ") and titled:
             return 3 if token.cap or gap == ". " or low in {
                 "mr", "mrs", "ms", "dr", "miss", "herr", "frau", "mx", "prof"
             } else 2  # fmt: skip
@@ -890,7 +899,7 @@ class Reader:
             if not token.cap and not (
                 token.kind & GIVEN
                 or not token.kind
-                or (index and tokens[index - 1].low in _TITLES)
+                or (index and tokens[index - 1].low in TITLES)
                 or (len(token.low) == 1 and index and tokens[index - 1].low in _OPENERS)
             ):
                 index += 1
@@ -921,6 +930,7 @@ class Reader:
             start, end, at = found
             if end > start:
                 yield start, end
+                yield from self._joined_before(index)
             index = max(at, index + 1)
             last = index if index < size and tokens[index].gap in {" & ", " / "} else -2
             if (
@@ -929,6 +939,25 @@ class Reader:
                 and (tokens[index].gap in {" ", ", "} and tokens[index + 1].gap == " ")
             ):
                 last = index + 1
+
+    def _joined_before(self, index: int) -> Iterator[Span]:
+        """The word before "and" and a name, if it is no vocabulary: "ruairi and siobhan"."""
+        tokens = self.tokens
+        if index < 2 or tokens[index - 1].low not in {"and", "&", "or"}:
+            return
+        token = tokens[index - 2]
+        if (
+            not token.kind
+            and not token.code
+            and tokens[index - 1].gap == " "
+            and tokens[index].gap == " "
+            and len(token.low) > 3
+            and "-" not in token.low
+            and token.low not in self.own
+            and not self.text[token.start : token.end].isupper()
+            and self._english(index - 2)
+        ):
+            yield token.start, token.end
 
 
 _OPENERS = frozenset({"am", "i'm", "is", "name"})
@@ -988,12 +1017,16 @@ _DASH_LINE = re.compile(
     re.MULTILINE,
 )
 _LAST_PART = re.compile(
-    r"(?:[.!?)\u2026][ ]{1,2}|[.!?]\n|\n)(?P<n>[^\W\d_][^\n.!?:]{1,40}(?:\.[^\n.!?:]{1,30})?)[.! "
-    r"xX]*\Z"
+    r"(?:[.!?)\u2026][ ]{1,2}|[.!?]\n|\n)(?P<n>[^\W\d_][^\n.!?:]{1,40}(?:(?<![^\W\d_]{2})\.[^\n.!?:"
+    r"]{1,30})?)[.! xX]*\Z"
 )
 _BEFORE_MAIL = re.compile(
     r"(?P<n>[A-Z\u00c0-\u00de][\w'.\-]{1,25}(?:[ ][A-Z\u00c0-\u00de][\w'.\-]{0,25}){0,3})(?:[ "
     r",:]{0,2}[ ]?[<(\[]|[ ,:]{1,2}[ ]?)(?:mailto:)?[\w.+\-]{1,64}@[\w\-]{1,63}\."
+)
+_BEFORE_PHONE = re.compile(
+    r"(?<![\w'-])(?P<n>[A-Z\u00c0-\u00de][\w'\-]{2,25}(?:[ ][A-Z\u00c0-\u00de][\w'\-]{1,25}){0,2})"
+    r"[ ,:(]{1,3}(?:on |at )?\(?[+0]\d[\d ()./\-]{6,18}\d"
 )
 _TAIL = re.compile(
     r"[ .,!)(:x]*$|[ ]?[^\w\s.,]{1,4}$|[ ]?[,|(/@\-<\u00b7\u2022]|[ ](?:from|at|with) |[ ]x{1,3}$"
@@ -1025,6 +1058,11 @@ def persons(scan: Scan) -> Iterator[Span]:
     reader = reader_of(scan)
     yield from reader.spans()
     yield from _sign_offs(reader)
+    if scan.digits >= 7:
+        for match in _BEFORE_PHONE.finditer(scan.text):
+            end = take_name(scan, match.start("n"), strong=True)
+            if end is not None and end == match.end("n"):
+                yield match.start("n"), end
     if "@" in scan.text:
         for match in _BEFORE_MAIL.finditer(scan.text):
             end = take_name(scan, match.start("n"), strong=True)

@@ -158,11 +158,12 @@ _FEATURES = (
     ("colons", re.compile(r":[0-9a-f]{0,4}:")),
     ("coded", re.compile(r"[^\W\d_][ \-_/#.]?\d")),
     ("dash", re.compile(r"\d-\d")),
+    ("made", re.compile(r"[a-z0-9]_[a-z0-9]|[a-z]\d|[a-z0-9]#\d")),
 )
 FEATURES = frozenset({name for name, _ in _FEATURES} | {f"run{size}" for size in _RUNS})
 """Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of
 hexadecimal digits, colons with such between them, a letter next to a digit, a dash between digits,
-a word of so many characters."""
+an underscore, a digit or a sign amid a word, a word of so many characters."""
 _CUE = re.compile(r"[^\W\d_]+")
 
 
@@ -280,6 +281,14 @@ def documented(scan: Scan, start: int, end: int) -> bool:
     stop = _SENTENCE_END.search(tail)
     tail = tail[: stop.start()] if stop else tail
     return _DOCUMENTED.search(head) is not None or _DOCUMENTED.search(tail) is not None
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last place of a pattern in a text."""
+    found = None
+    for match in pattern.finditer(text):
+        found = match
+    return found
 
 
 def digits_of(text: str) -> str:

@@ -118,6 +118,7 @@ GOVERNMENT_ID = [
             flags=0,
         ),
         digits=6,
+        accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
         score=0.9,
     ),
     Rule(
@@ -133,6 +134,7 @@ GOVERNMENT_ID = [
             flags=0,
         ),
         digits=4,
+        accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
         score=0.88,
     ),
 ]
@@ -397,8 +399,10 @@ _CHAIN = re.compile(
     # its first line holds a number or a building, so that a name above the address is none of it
     r"(?<![\w@./#\-])(?=[^\n]{0,120}?(?:\d|\b(?:House|Cottage|Farm|Barn|Forge|Mill|Lodge|Hall|"
     r"Court|"
-    r"Lane|Road|Street|Close)\b))(?P<x>(?:(?:rue|avenue|boulevard|calle|via|rua|avenida|ulica|"
-    r"jalan|chemin|piazza|place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del)[ ])*)?"
+    r"Lane|Road|Street|Close)\b))(?P<x>(?:(?:\d{1,4}[ ]?(?:bis|ter|[A-Za-z])?,?[ ])?(?:rue|avenue|"
+    r"boulevard|calle|via|rua|avenida|ulica|"
+    r"jalan|chemin|piazza|place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del|dei|"
+    r"degli|delle|di)[ ])*)?"
     + _PART
     + r"(?:(?:,[ ]?|,?\n(?=[^\n:]{3,60}(?:\n|\Z))|[ ]-[ ])"
     + _PART
@@ -463,6 +467,45 @@ _STREET_CUES = word_set(
     "sq terrace close crescent cres parkway pkwy highway hwy quay row mews gardens grove hill walk "
     "alley circle cir trail wharf parade loop plaza pike"
 )
+_LOWER_STREETS = word_set(
+    "street st road rd avenue ave lane ln boulevard blvd terrace close drive dr way court ct place "
+    "square crescent gardens grove hill walk row mews rise park bank brow fold gate green croft "
+    "quay wharf parade parkway highway"
+)
+_LIVES = re.compile(
+    r"\b(?:address|live[sd]?|living|reside[sd]?|staying|located|based|we'?re|i'?m|we are|"
+    r"ship(?:ped|ping)?|"
+    r"deliver(?:ed|y|ies)?|sen[dt]|post(?:ed)?|moved?|moving|house|flat|property|premises|home|"
+    r"parcel|courier|driver|from|to)\b[^.!?\n]{0,30}$"
+)
+_NO_STREET = word_set(
+    "the down issues ways more on of for days items and in our major this that a an my your hours "
+    "people minutes weeks users times is are was were steps other new old different per"
+)
+
+
+def _is_lower_address(match: re.Match[str], scan: Scan) -> bool:
+    """Whether a number and words before a street's word are an address, from what is around."""
+    if match["street"] not in _LOWER_STREETS:
+        return False
+    name = match["x"][: match.start("street") - match.start("x")].split()[1:]
+    if not name or not _NO_STREET.isdisjoint(name):
+        return False
+    sure = match["street"] in {
+        "street",
+        "road",
+        "avenue",
+        "ave",
+        "lane",
+        "boulevard",
+        "blvd",
+        "terrace",
+        "strasse",
+    }
+    placed = match["more"] != ""
+    return sure or placed or _LIVES.search(scan.before(match.start("x"), 50)) is not None
+
+
 _ROMANCE_STREET_CUES = word_set(
     "rue avenue boulevard bd place quai allee chemin impasse calle c avenida av avda paseo plaza "
     "carrer rua travessa largo praca via viale piazza corso ulica ul jalan jl"
@@ -519,36 +562,19 @@ ADDRESS = [
     ),
     Rule(
         "ADDRESS",
+        # where nobody uses capitals: "14 heather bank, ilkley", "22 elm st apt 4 tucson az 85701"
         regex(
-            r"(?<![\w.#\-/])(?P<x>\d{1,5}[a-z]?[ ](?:[a-z']{3,20}[ ]){1,2}(?:street|road|avenue|"
-            r"lane|boulevard|blvd|ave|terrace)\b"
-            r"(?:[ ,]{1,2}(?:apt|flat|unit|suite)[ ]?\w{1,6})?(?:,?[ ][a-z]{3,20}){0,2}(?:,?[ "
-            r"](?:[a-z]{1,2}\d[a-z\d]?[ ]?\d[a-z]{2}|\d{5}))?)(?![\w])"
+            r"(?<![\w.,#\-/:])(?P<x>\d{1,5}[a-z]?,?[ ](?:[a-z'\-]{2,20}[ ]){0,2}[a-z'\-]{3,20}[ ]"
+            r"(?P<street>[a-z]{2,12})(?P<more>(?:,?[ ](?:apt|flat|unit|suite|floor)[ ]?\w{1,6})?"
+            r"(?:,[ ]?[a-z'\-]{3,20}(?:[ ][a-z'\-]{3,20}){0,2}(?=[,.;!?)\n]|\Z)){0,3}"
+            r"(?:,?[ ](?:[a-z]{3,20}[ ]){0,2}(?:[a-z]{2}[ ])?"
+            r"(?:[a-z]{1,2}\d[a-z\d]?[ ]?\d[a-z]{2}|\d{5}))?))(?![\w])",
+            flags=0,
         ),
-        gate=("street", "road", "avenue", "lane", "boulevard", "blvd", " ave", "terrace"),
-        digits=True,
-        accept=lambda match, scan: (
-            not any(
-                word
-                in {
-                    "the",
-                    "down",
-                    "issues",
-                    "ways",
-                    "more",
-                    "on",
-                    "of",
-                    "for",
-                    "days",
-                    "items",
-                    "and",
-                    "in",
-                    "our",
-                    "major",
-                }
-                for word in match[0].lower().split()[1:4]
-            )
-        ),
+        folded=True,
+        cues=_LOWER_STREETS,
+        digits=1,
+        accept=_is_lower_address,
         score=0.8,
     ),
     Rule(
@@ -688,79 +714,5 @@ ADDRESS = [
         regex(r"(?<![\w.\-])(?P<x>-?\d{1,2}\.\d{4,8},[ ]?-?\d{1,3}\.\d{4,8})(?![\w.])"),
         digits=8,
         score=0.8,
-    ),
-]
-
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
-    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
-)
-_DATE = (
-    r"(?:\d{1,4}[./\-][ ]?\d{1,2}[./\-][ ]?\d{1,4}|\d{1,2}(?:st|nd|rd|th)?(?:[ ]of)?[ ]"
-    + _MONTH
-    + r",?(?:[ ]\d{2,4})?|"
-    + _MONTH
-    + r"[ ]\d{1,2}(?:st|nd|rd|th)?,?(?:[ ]\d{4})?|\d{8})"
-)
-
-_BIRTH_WORD = re.compile(
-    r"\b(?:d\.?o\.?b\.?|dates? of birth|birth ?dates?|birthdays?|born|b-?day)\b|\(b\."
-)
-_FORM_WORD = re.compile(r"\b(?:field|accepts?|format|column|picker|validat\w*|placeholder)\b")
-
-
-def _near_birth(match: re.Match[str], scan: Scan) -> bool:
-    before = scan.before(match.start("x"), 110)
-    word = next(reversed(list(_BIRTH_WORD.finditer(before))), None)
-    year = re.search(r"(?:19\d\d|20[01]\d)", match["x"])
-    if word is None or year is None or documented(scan, match.start("x"), match.end("x")):
-        return False
-    between = before[word.end() :]
-    return (
-        _FORM_WORD.search(before[max(0, word.start() - 14) :]) is None
-        and re.search(r"\n\n|[.!?]\s.*[.!?]\s", between) is None
-        and re.search(r"\b(?:since|started|hired|moved|joined|invoice|paid|until|due)\b", between)
-        is None
-    )
-
-
-BIRTH = [
-    Rule(
-        "DATE_OF_BIRTH",
-        regex(
-            r"\b(?:born(?:[ ]on|[ ]in)?|d\.?o\.?b\.?|date of birth|birth ?dat(?:e|um)|birthday|"
-            r"geb\.|geboren am|geb\.? ?dat\w*|n\u00e9e? le|nacid[oa] el|nascid[oa] em|nato il|"
-            r"nata il|f\u00f8dt|f\u00f6dd|urodzon[ya]|narozen[a\u00e1]?)"
-            r"(?:[ ](?:is|was|on|of|as|to|:|in|should be|listed as|the)){0,3}"
-            r"[^\S\n]{0,2}[:=(]?[^\S\n]{0,2}(?P<x>" + _DATE + r"|(?:19|20)\d\d)(?![\w])"
-        ),
-        gate=(
-            "born",
-            "dob",
-            "d.o.b",
-            "birth",
-            "geb",
-            "ne le",
-            "nee le",
-            "nacid",
-            "nascid",
-            "nato",
-            "nata",
-            "fodt",
-            "fodd",
-            "urodzon",
-            "narozen",
-        ),
-        digits=True,
-        score=0.9,
-    ),
-    Rule(
-        "DATE_OF_BIRTH",
-        # "his date of birth doesn't match, we have 14/02/1987 on file", "hers is 1 May 1990"
-        regex(r"(?<![\w./\-])(?P<x>" + _DATE + r"|(?<=\(b\. )(?:19|20)\d\d)(?![\w]|[./-]\d)"),
-        gate=("dob", "d.o.b", "birth", "born", "bday", "b-day", "b."),
-        digits=4,
-        accept=lambda match, scan: _near_birth(match, scan),
-        score=0.85,
     ),
 ]

@@ -404,6 +404,12 @@ _DOCUMENTATION = tuple(
 )
 
 
+_RESOLVERS = frozenset(
+    {"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "208.67.222.222", "208.67.220.220"}
+)
+"""Public name servers, which everybody pings."""
+
+
 def _is_documentation(address: ipaddress.IPv4Address) -> bool:
     return any(address in net for net in _DOCUMENTATION)
 
@@ -418,7 +424,7 @@ def _is_ipv4(match: re.Match[str], scan: Scan) -> bool:
         address.is_loopback
         or address.is_unspecified
         or value.startswith("255.")
-        or value == "8.8.8.8"
+        or value in _RESOLVERS
     ):
         return False
     before = scan.before(start_of(match), 44)
@@ -515,7 +521,7 @@ _PHONE_WORD = re.compile(
     r"landline|extension|\bph\b|\bm:|\bt:|\bp:|\bc:|\bo:"
 )
 _OTHER_NUMBER = re.compile(
-    r"(?:order|invoice|ticket|case|account|customer|card|issue|build|version|serial|tracking|"
+    r"\b(?:order|invoice|ticket|case|account|customer|card|issue|build|version|serial|tracking|"
     r"reference|ref|id|timestamp|epoch|vat|tax|iban|po)\b[^.\n]{0,18}$"
 )
 _PHONE_REGIONS = ("US", "GB", "DE", "FR", "AU", "IN", "BR", "IT", "ES", "NL", "JP", "ZA", "MX")
@@ -539,6 +545,10 @@ def _is_phone(match: re.Match[str], scan: Scan) -> bool:
     digits = digits_of(re.split(r"(?:x|ext)", value.lower())[0])
     if not 7 <= len(digits) <= 15 or len(set(digits)) < 3:
         return False
+    if re.match(r"\.[a-z]{2,5}\b", scan.after(end_of(match))) or re.match(
+        r"(?:19|20)\d\d-\d\d-\d\d[ _-]", value
+    ):
+        return False  # of a file, or of a moment
     if documented(scan, start_of(match), end_of(match)):
         return False
     if scan.speaks_of_docs and "555" in digits:

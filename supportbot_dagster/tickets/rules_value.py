@@ -29,12 +29,12 @@ _NUMBER_WORD = (
 )
 _STRONG = re.compile(
     # "seller no", "driver ID", "Kundennummer", "numero de pedido": any noun with a word for number
-    r"(?:\b(?P<noun>[a-z]+)[ -]?(?:account |registration |file |case |order |card )?"
+    r"(?:\b(?P<noun>[a-z]+)[ -]?(?P<of>account |registration |file |case |order |card )?"
     r"(?:\b" + _NUMBER_WORD + r")|\b[a-z]{3,24}(?:nummer|number|nr)\b\.?|"
     r"\b(?:numero|num\.?|nro\.?|n\u00ba|numer|cislo|broj|szam|stevilka|sifra|codigo|codice)"
     r"(?: (?:de|do|da|du|di|del|della|of) | (?:dell'|d')| )[a-z]{3,16}|"
-    r"\b(?:mrn|trn|utr|awb|pnr|rma|uuid|arn|urn|imei)|\bs/n|\bref|\bno\.|\bnr\.|\u2116|n\u00ba)[ "
-    r"]?[.:#=)]{0,2}\s?"
+    r"\b(?:mrn|trn|utr|awb|pnr|rma|uuid|arn|urn|imei|sn)|\bs/n|\bref|\bno\.|\bnr\.|\u2116|"
+    r"n\u00ba)[ ]?[.:#=)]{0,2}\s?"
     r"(?:(?:is|was|are|of|for|wrong:|should be|ist|est|es|e|\u00e9)[ ])?[\"'(#]{0,2}$"
 )
 _NO_NOUN = word_set(
@@ -45,19 +45,22 @@ _NO_NOUN = word_set(
     "reason fault area dial dialling question slide chapter week day bug pr column field whatsapp "
     "cell call my your our phone_number sort"
 )
+_OWNS = word_set("my our your the a this that any")
 _RECORDS = word_set(
-    "invoice invoices order orders receipt receipts customer customers client clients account "
-    "accounts acct subscription subscriptions transaction transactions txn payment payments "
-    "booking bookings reservation reservations contract contracts quote quotes refund refunds case "
-    "cases ticket tickets reference references ref confirmation tracking shipment shipments parcel "
-    "parcels dispute disputes claim claims employee employees staff member members membership "
-    "memberships student students pupil pupils patient patients accession accessions serial policy "
-    "policies licence licences license licenses permit permits instance instances job jobs docket "
-    "dockets file files dossier dossiers matter matters document documents export exports import "
-    "imports batch mandate mandates registration consignment consignments certificate certificates "
-    "letter letters voucher vouchers mrn trn utr awb pnr rma po terminal device devices reader "
-    "machine number numbers nos id ids sample under tenant agreement lease deed statement slip "
-    "form record entry scanner unit warranty loan card site report run lot cert note notes"
+    "badge badges warrant plate vehicle fleet asset roll folio seat ppsn tenancy enrolment "
+    "registration prescription referral quotation estimate invoice invoices order orders receipt "
+    "receipts customer customers client clients account accounts acct subscription subscriptions "
+    "transaction transactions txn payment payments booking bookings reservation reservations "
+    "contract contracts quote quotes refund refunds case cases ticket tickets reference references "
+    "ref confirmation tracking shipment shipments parcel parcels dispute disputes claim claims "
+    "employee employees staff member members membership memberships student students pupil pupils "
+    "patient patients accession accessions serial policy policies licence licences license "
+    "licenses permit permits instance instances job jobs docket dockets file files dossier "
+    "dossiers matter matters document documents export exports import imports emp cust batch "
+    "mandate mandates registration consignment consignments certificate certificates letter "
+    "letters voucher vouchers mrn trn utr awb pnr rma po terminal device devices reader machine "
+    "number numbers nos id ids sample under tenant agreement lease deed statement slip form record "
+    "entry scanner unit warranty loan card site report run lot cert note notes"
 )
 """What is kept under a number: a value nearby is one."""
 _KEPT = word_set(
@@ -151,7 +154,7 @@ def _is_value(match: re.Match[str], scan: Scan) -> bool:
     if "incident" in heads or "status page" in before:
         return False
     if _DATEISH.fullmatch(value) and not (
-        labelled
+        (labelled or _last_word(before) in _RECORDS)
         and re.fullmatch(r"\d{3,8}[-/]\d{2,8}|\d{4,9}", value)
         and not re.fullmatch(r"(?:19|20)\d\d", value)
     ):
@@ -196,14 +199,14 @@ _VALUE = (
     r"_/][A-Za-z0-9]+){0,7}))(?![\w@%\u20ac]|[.:]\d|://|[.]\w)"
 )
 _SPACED = (
-    r"(?P<x>(?:[A-Z]{1,3}[ ])?\d{2,6}(?:[ ]\d{1,6}){1,5}(?:[ ][A-Z]{2}\b)?|[A-Z]{1,3}[ "
-    r"][A-Z]{0,2}/?\d{2,10}(?:/\d+)?)(?![\w]|[.:]\d)"
+    r"(?P<x>(?:[A-Z]{1,3}[ ]|\d?[A-Z]\d?[ ])?\d{2,6}(?:[ ]\d{1,6}){1,5}(?:[ ][A-Z]{2}\b)?|"
+    r"[A-Z]{1,3}[ ][A-Z]{0,2}/?\d{2,10}(?:/\d+)?)(?![\w]|[.:]\d)"
 )
 
 
 _NUMBER_HINT = re.compile(
-    r"n[or]s?\b|num|n\u00ba|\u2116|#|\bid|code|codice|codigo|ref|mrn|trn|utr|awb|pnr|rma|u[ru]|arn|"
-    r"imei|s/n|cislo|broj|szam|stevilka|sifra"
+    r"n[or]s?\b|num|\bsn\b|n\u00ba|\u2116|#|\bid|code|codice|codigo|ref|mrn|trn|utr|awb|pnr|rma|"
+    r"u[ru]|arn|imei|s/n|cislo|broj|szam|stevilka|sifra"
 )
 
 
@@ -225,7 +228,9 @@ def looks_kept(scan: Scan, start: int, value: str) -> bool:
 def _number_noun(before: str) -> bool:
     near = before[-40:]
     label = _STRONG.search(near) if _NUMBER_HINT.search(near) else None
-    return label is not None and label["noun"] not in _NO_NOUN
+    if label is None:
+        return False
+    return label["noun"] not in _NO_NOUN or (label["of"] is not None and label["noun"] in _OWNS)
 
 
 def _spaced(match: re.Match[str], scan: Scan) -> bool:
@@ -251,8 +256,8 @@ def _spaced(match: re.Match[str], scan: Scan) -> bool:
 
 
 _MONEY_NEAR = re.compile(
-    r"\b(?:cards?|accounts?|iban|bank|visa|mastercard|amex|debit|credit|number|phone|mobile|sim|"
-    r"loan)\b"
+    r"\b(?:cards?|accounts?|ssn|sin|passport|iban|bank|visa|mastercard|amex|debit|credit|number|"
+    r"phone|mobile|sim|loan)\b"
 )
 
 
@@ -377,10 +382,14 @@ REFERENCE_VALUE = [
 
 
 def _value_or_list(match: re.Match[str], scan: Scan) -> bool:
+    value = value_of(match)
+    forms: set[str] = scan.memo.setdefault("forms", set())
     if _is_value(match, scan):
+        forms.add(_form(value))
         return True
     if not _listed(match, scan):
-        return False
+        # "my file no. is EXP-2201-M, hers seems to be EXP-2210-M"
+        return len(value) >= 6 and any(map(str.isalpha, value)) and _form(value) in forms
     # walk back to the first of the list
     start = start_of(match)
     before = scan.text[max(0, start - 80) : start]

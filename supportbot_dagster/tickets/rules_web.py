@@ -18,7 +18,7 @@ from supportbot_dagster.tickets.rule import (
     value_of,
 )
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import word_set, words
+from supportbot_dagster.tickets.words import COMMON, THING, word_set, words
 
 # --- e-mail -----------------------------------------------------------------------------------
 
@@ -41,9 +41,33 @@ _SOMEBODY = re.compile(
 )
 
 
+_OFFICES = word_set(
+    "support help helpdesk service security abuse privacy feedback bugs status dpo gdpr noreply "
+    "no-reply donotreply do-not-reply notification notifications newsletter mailer mailer-daemon "
+    "postmaster customer-service customerservice customercare care"
+)
+_PUBLISHED = re.compile(
+    r"\b(?:yours?|you|official|public|published|docs?|faq|pages?|website|site|articles?|footer|"
+    r"(?:right|correct|proper|best|wrong) (?:e-?mail |mail )?address|whitelist|allow-?list|"
+    r"phishing|legit|genuine)\b"
+)
+_OURS = re.compile(r"\b(?:my|mine|our|ours|us|we|me|customer'?s?|client'?s?|i am|i'm)\b")
+
+
+def _is_public(match: re.Match[str], scan: Scan) -> bool:
+    """Whether the mailbox of an office is spoken of as the addressee's own."""
+    before = scan.before(match.start(), 60)
+    after = scan.after(match.end(), 60)
+    if _OURS.search(re.split(r"[.!?\n]", before)[-1]):
+        return False
+    return _PUBLISHED.search(before) is not None or _PUBLISHED.search(after) is not None
+
+
 def _foreign_mail(match: re.Match[str], scan: Scan) -> bool:
     address = re.sub(r"\s", "", value_of(match)).lower()
     local, _, host = address.partition("@")
+    if local in _OFFICES and _is_public(match, scan):
+        return False
     if host in _PLACEHOLDER_MAIL_HOSTS and (_SOMEBODY.fullmatch(local) or scan.speaks_of_docs):
         return False
     return address not in scan.vendor.emails and not address.startswith("git@")
@@ -428,7 +452,16 @@ def _is_handle(match: re.Match[str], scan: Scan) -> bool:
         r"bluesky|mastodon)(?: (?:me|us|is|at|on|as|handle))*[ :(]*$",
         scan.before(match.start("x"), 40),
     )
-    return (marked and social) or direct is not None
+    if (marked and social) or direct is not None:
+        return True
+    # "thanks to @bluepenny": a word of nobody's vocabulary, in a sentence and not in code
+    mentioned = scan.before(match.start("x"), 1) in {"", " ", "("} and not re.search(
+        r"[(){}\[\]=;<>`\"/]", scan.text[match.end("x") : match.end("x") + 2].replace(")", "")
+    )
+    own_line = scan.before(match.start("x"), 200).rpartition("\n")[2].strip() == ""
+    parts = [part for part in re.split(r"[-\d]+", value) if part]
+    unknown = any(not words().kind(part) & (COMMON | THING) for part in parts)
+    return mentioned and unknown and not (own_line and not social) and len(value) > 3
 
 
 def _is_login(match: re.Match[str], scan: Scan) -> bool:
