@@ -37,11 +37,12 @@ _JOB_WORDS = word_set(
     "backend full stack sr jr she he they her him them tel phone mobile travel payments "
     "investigations desk support department dept section unit division tier line counsel legal tax "
     "payroll logistics helpdesk service services care warehouse shift teacher nurse doctor owner "
-    "treasurer chairman trustee gerant inhaber geschaftsfuhrer geschaftsfuhrerin direktor chef "
-    "responsable gerente"
+    "treasurer chairman trustee audit internal gerant inhaber geschaftsfuhrer geschaftsfuhrerin "
+    "direktor chef responsable gerente"
 )
 
 _TRADES = word_set(
+    "chapel church parish council society union cooperative charity choir band co-op coop "
     "accountants accountancy actuaries advisers advisors advisory aerospace agency agrotech "
     "academy analytics apparel appliances architects architecture associates associati atelier "
     "attorneys auto automation automotive aviation bakehouse bakery bakers bank barbers beauty "
@@ -86,7 +87,8 @@ _LEGAL = (
     r"Corporation|Limited|Oy|Oyj|AB|ApS|A/S|KK|K\.K|Srl|S\.r\.l|SpA|S\.p\.A|S\.A|S\.L|S\.L\.U|SL|"
     r"SA|"
     r"Lda|LLP|Kft|Zrt|sp\. z o\.o|s\.r\.o|d\.o\.o|(?:\(?(?:Pvt|Pty)\.?\)? )?Ltd|KG|OHG|UG|e\.V|eG|"
-    r"Sdn Bhd|Bhd|Co|Ltda|EIRL|OOD|EOOD|SE|\u015eti|A\.\u015e|AS|Tic\. A\.\u015e|Sp\. k|PBC|Inc)"
+    r"Sdn Bhd|Bhd|Co-op|Co|Ltda|EIRL|OOD|EOOD|SE|\u015eti|A\.\u015e|AS|Tic\. A\.\u015e|Sp\. k|PBC|"
+    r"Inc)"
 )
 _CAP = r"(?:[A-Z0-9\u00c0-\u00de\u0130\u0150-\u017d][\w'&+.\-]{0,40})"
 _WITH_SUFFIX = re.compile(
@@ -96,12 +98,12 @@ _WITH_SUFFIX = re.compile(
     + _CAP
     + r"){0,5},?[ ]"
     + _LEGAL
-    + r"(?![\w])\.?)"
+    + r"(?![\w])\.?(?:[ ]\(haftungsbeschr\u00e4nkt\))?)"
 )
 _LEGAL_CUES = word_set(
     "inc llc ltd gmbh ag sas sarl bv b v nv n pty pte plc corp corporation limited oy oyj ab aps a "
     "s kk k srl spa sl sa lda llp kft zrt sp pvt kg ohg ug e eg sdn bhd co ltda eirl ood eood se "
-    "sti as pbc r d"
+    "sti as pbc r d co op"
 )
 _NOUN = (
     r"(?:company|firm|start-?up|agency|employer|organi[sz]ation|business|studio|school|university|"
@@ -300,6 +302,11 @@ _COMPANY_WORD = re.compile(r"[\w\u00c0-\u024f](?:[\w&+]|['.\-](?=\w))*")
 _COMPANY_GAP = re.compile(r" (?:& )?(?=\w)")
 _LOWER_WORD = re.compile(r"[^\W\d_](?:[^\W_]|[\-](?=\w)){2,30}")
 _COMPANY_END = re.compile(r"[\"']?(?:[,.!?;)\n]|$| (?:now|in|from|and|here)\b)")
+_LAST_FRAGMENT = re.compile(
+    r"[a-z0-9][.!?)]{1,3}\s{1,3}(?P<x>(?:The )?[A-Z\u00c0-\u00de](?:[^\W\d_]|['\-])+(?: (?:& |and |"
+    r"of |de )?[A-Z\u00c0-\u00de](?:[^\W\d_]|['\-])+){1,4})[. ]{0,2}\Z"
+)
+"""A message that ends with a few words in capitals and nothing else: who writes."""
 _SELF = re.compile(r"i(?:'(?:m|d|ll|ve))?")
 _NUMBERED = re.compile(r"\d{3}[.\- ]?\d")
 _NUMBER_NEXT = re.compile(r"[.:]{0,2} ?[A-Z]{0,3}\d{3}")
@@ -480,7 +487,7 @@ def _trade_name(scan: Scan, run: list[Token], *, joined: bool) -> Span | None:
         )
     ):
         run = run[1:]
-    if len(run) < 2 or any(t.low in own for t in run):
+    if len(run) < 2 or run[0].low in TITLES or any(t.low in own for t in run):
         return None
     if len(run) == 2 and run[0].kind & GIVEN and run[1].kind & SURNAME and not joined:
         return None  # Derek Mills
@@ -563,6 +570,18 @@ def companies(scan: Scan) -> Iterator[Span]:
         ):
             yield match.span(group)
     yield from _signature_companies(scan)
+    last = _LAST_FRAGMENT.search(scan.text)
+    if last is not None:
+        parts = re.findall(
+            r"[^\W\d_]+(?:['\-][^\W\d_]+)*", scan.lower[last.start("x") : last.end("x")]
+        )
+        kinds = [kind(part) for part in parts]
+        if (
+            not kinds[0] & GIVEN
+            and any(bits & COMMON and not bits & SURNAME for bits in kinds)
+            and not any(part in _JOB_WORDS or part in NOT_NAMES for part in parts)
+        ):
+            yield last.span("x")
 
 
 _LEADING = word_set(
@@ -610,7 +629,7 @@ def _segments(scan: Scan, start: int, end: int) -> Iterator[Span]:
         begin = position + len(text) - len(text.lstrip())
         # "VAT TR0000000123": a label and a number
         numbered = _NUMBERED.search(scan.text, begin, stop) or _NUMBER_NEXT.match(scan.text, stop)
-        finish = None if numbered else _take_company(scan, begin, lower=False)
+        finish = None if numbered else _take_company(scan, begin, lower=None)
         tokens = re.findall(r"[^\W\d_]+", scan.lower[begin:stop])
         job = any(token in _JOB_WORDS for token in tokens) and len(tokens) <= 4
         legal = bool(tokens) and tokens[-1] in LEGAL_FORMS | GENERIC_WORDS

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from supportbot_dagster.tickets.rule import Scan, Token
 from supportbot_dagster.tickets.words import (
@@ -18,6 +19,7 @@ from supportbot_dagster.tickets.words import (
     PARTICLES,
     SURNAME,
     THING,
+    fold,
     word_set,
     words,
 )
@@ -29,13 +31,14 @@ NOT_NAMES = word_set(
     "someone somebody anyone you me us him her them it this that both the a an my our your bonjour "
     "groetjes mahalo cheers merci respectfully faithfully sincerely gruezi salaam grazie bye bless "
     "sirs truly cordially ciao thanks hello hey hi dear servus namaste aloha danke gracias "
-    "obrigado obrigada yours yrs regards wishes greetings gruse grus grusen hugs por para pelo "
-    "pela pour fur voor per sent best kind warm rgds mfg mvh lg vg kr br tia ty thx ta hilsen "
-    "saludos cumprimentos i we he she they is are was who what when where why how please not no "
-    "yes ok okay sorry billing sales world help helpdesk customer customers service care crew gang "
-    "good morning afternoon evening desk colleagues admins staff security accounts engineering "
-    "development product success tech ladies gentlemen user users humans human robot bot agent "
-    "agents operator ji sahib to in on at for mi me my je ich io yo eu jag jeg"
+    "obrigado obrigada yours yrs asante shukran arigato kiitos takk tack tak dziekuje dekuji "
+    "regards wishes greetings gruse grus grusen hugs por para pelo pela pour fur voor per sent "
+    "best kind warm rgds mfg mvh lg vg kr br tia ty thx ta hilsen saludos cumprimentos i we he she "
+    "they is are was who what when where why how please not no yes ok okay sorry billing sales "
+    "world help helpdesk customer customers service care crew gang good morning afternoon evening "
+    "desk colleagues admins staff security accounts engineering development product success tech "
+    "ladies gentlemen user users humans human robot bot agent agents operator ji sahib to in on at "
+    "for mi me my je ich io yo eu jag jeg"
 )
 """Words that stand where names stand and are none."""
 
@@ -50,8 +53,10 @@ _GREETING_HEADS = word_set("good kia boa bom guten gute buenos buenas grus gruss
 TITLES = word_set(
     "mr mrs ms mx miss messrs mister dr prof professor herr frau hr fr sr sra srta senor senora "
     "mme mlle monsieur madame maitre avv lic ing dott dra don dona dhr mevr mevrouw meneer pan "
-    "pani fru sheikh shri smt captain judge father sister rev reverend cllr sgt officer pak bapak "
-    "ibu cik encik puan tuan ustad um umm abu auntie uncle aunty nurse coach"
+    "pani fru sheikh shri smt captain judge father sister rev reverend cllr sgt officer messrs "
+    "pastor bishop imam rabbi deacon vicar canon chaplain lt lieutenant colonel col major maj "
+    "corporal cpl constable detective inspector sheriff senator mayor ambassador dean headmaster "
+    "cantor pak bapak ibu cik encik puan tuan ustad um umm abu auntie uncle aunty nurse coach"
 )
 _TITLES_WITH_DOT = word_set(
     "hr fr sr ing lic don dona pan ibu um father sister officer coach nurse"
@@ -133,8 +138,22 @@ _BEFORE_THINGS = word_set(
 """Words before places, tools and buttons."""
 _LABEL = re.compile(r"\.:? ?[+(]?\d|:? [+(]?\d|: ?[+(]?\d|\.? ?[#\u2116]")
 """A number after a word: the word says what the number is ("Kundennr. 4471", "Tel. +49")."""
-_IN_QUOTES = re.compile(r"[^\"\n]*\"(?=[\s.,;:!?)]|\Z)")
-_OPEN_QUOTE = re.compile(r"(?:^|[\s(])\"[^\"\n]*$")
+_VERSION_NEXT = re.compile(r" [vV]?\d{1,4}(?:\.\d{1,5})+(?![\w/-])")
+_QUOTATION = re.compile(r'(?<!\w)"[^"\n]{1,80}"(?!\w)')
+_SPEAKER = re.compile(
+    r"\b(?:bot|chatbot|assistant|alexa|siri|narrator|voice|robot)\b[^\"\n]{0,24}$"
+)
+_WORD_AFTER = re.compile(r" ([a-z][a-z\-]+)")
+_AFTER_QUOTE = word_set(
+    "is was are were has had have and but or not instead with to from as on in at by for of which "
+    "who when while if because since so that than then again now still it he she they i we you "
+    "does did will can could should would left says said wrote called named although though or "
+    "here there appears shows showed shown comes came gets got keeps"
+)
+_TITLE_CASE = re.compile(
+    r"(?:[A-Z\u00c0-\u00de][\w'\-]*|the|of|and|for|a|in|on|to|de|la|der|die|das)(?:[ :]{1,2}"
+    r"(?:[A-Z\u00c0-\u00de][\w'\-]*|the|of|and|for|a|in|on|to|de|la|der|die|das))+"
+)
 _GOES_ON = word_set(
     "on at in about who yesterday today last this for or said but that to is has was before after "
     "when because over via by earlier again first and"
@@ -259,14 +278,8 @@ class Reader:
                 return True
             if self._genitive(index) and after.low in GENITIVE_THINGS:
                 return True
-            if (
-                after.gap == "'s "
-                and after.cap
-                and not after.kind & (GIVEN | SURNAME)
-                and _IN_QUOTES.search(self.text, token.end, after.end + 60)
-                and _OPEN_QUOTE.search(self.text[max(0, token.start - 40) : token.start])
-            ):
-                return True  # "Grandma Betty's Lasagna"
+        if _VERSION_NEXT.match(self.text, token.end):
+            return True  # "Julia 1.10.3"
         if index:
             before = tokens[index - 1]
             if before.low in _PRODUCT - {
@@ -424,6 +437,44 @@ class Reader:
 
     def judge(self, index: int) -> tuple[int, int, int] | None:
         """The name whose first word is ``index``: first place, end, number of the word after it."""
+        found = self._judge(index)
+        if found is not None and found[1] > found[0] and self._names_quoted_thing(index, found[1]):
+            return found[0], found[0], found[2]
+        return found
+
+    @cached_property
+    def _quotes(self) -> list[tuple[int, int]]:
+        """Where quotations begin and end, without their marks."""
+        if '"' not in self.text:
+            return []
+        return [(m.start() + 1, m.end() - 1) for m in _QUOTATION.finditer(self.text)]
+
+    def _names_quoted_thing(self, index: int, end: int) -> bool:
+        """Whether a name in quotation marks is that of a thing: the "Julia" notebook."""
+        start = self.tokens[index].start
+        quote = next((q for q in self._quotes if q[0] <= start and end <= q[1]), None)
+        if quote is None:
+            return False
+        low, high = quote
+        before = self.scan.before(low - 1, 40)
+        if _SPEAKER.search(before):
+            return True
+        whole = start == low and self.text[end:high].strip(".,!") == ""
+        if whole:
+            after = _WORD_AFTER.match(self.text, high + 1)
+            if self._asserted(index):
+                return False
+            if after is not None and after[1] not in _AFTER_QUOTE:
+                return True
+            return " " not in self.text[start:end]
+        inside = self.text[low:high]
+        parts = re.findall(r"[^\W\d_][\w'\-]*", inside)
+        if len(parts) > 5 or not _TITLE_CASE.fullmatch(inside):
+            return False
+        others = [fold(part) for part in parts if not start <= low + inside.find(part) < end]
+        return bool(others) and not any(o in TITLES or o in _GREETINGS for o in others)
+
+    def _judge(self, index: int) -> tuple[int, int, int] | None:
         token = self.tokens[index]
         low, kind = token.low, token.kind
         if token.code or low in self.own:
@@ -435,6 +486,9 @@ class Reader:
             return self._judge_initial(index, place)
         if low in NOT_NAMES and not (place == 3 and kind & GIVEN):
             return None
+        if low in {"um", "umm", "abu"} and self._cap_at(index + 1):
+            at, end = self.reach(index + 1, strong=True)
+            return token.start, end, at
         if low in TITLES and not kind & GIVEN:
             return None
         step = 1

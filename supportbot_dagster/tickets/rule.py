@@ -158,12 +158,20 @@ _FEATURES = (
     ("colons", re.compile(r":[0-9a-f]{0,4}:")),
     ("coded", re.compile(r"[^\W\d_][ \-_/#.]?\d")),
     ("dash", re.compile(r"\d-\d")),
+    (
+        "street",
+        re.compile(
+            r"(?:utca|ulica|katu|gatan?|vagen|vej|gade|veien|straat|laan|weg|strase|strasse|sokak|caddesi|"
+            r"str|gasse|platz|allee|gracht)\.? \d"
+        ),
+    ),
     ("made", re.compile(r"[a-z0-9]_[a-z0-9]|[a-z]\d|[a-z0-9]#\d")),
 )
 FEATURES = frozenset({name for name, _ in _FEATURES} | {f"run{size}" for size in _RUNS})
 """Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of
 hexadecimal digits, colons with such between them, a letter next to a digit, a dash between digits,
-an underscore, a digit or a sign amid a word, a word of so many characters."""
+a street's word and a number, an underscore, a digit or a sign amid a word, a word of so many
+characters."""
 _CUE = re.compile(r"[^\W\d_]+")
 
 
@@ -247,7 +255,8 @@ def end_of(match: re.Match[str]) -> int:
 
 UNIT_AFTER = re.compile(
     r"^\s*(?:%|px|ms|kb|mb|gb|tb|bytes?|rows?|issues?|records?|items?|users?|requests?|seconds?|"
-    r"minutes?|hours?|days?|eur|usd|gbp|dollars?|euros?|x\d|comments?|tickets?|lines?|files?)\b"
+    r"minutes?|hours?|days?|weeks?|months?|years?|[kcm]?m|[kmg]?hz|[km]?g|lbs?|[km]?[wv]|kwh|[kmg]?bps|"
+    r"fps|dpi|rpm|eur|usd|gbp|dollars?|euros?|x\d|comments?|tickets?|lines?|files?)\b"
 )
 
 
@@ -281,6 +290,24 @@ def documented(scan: Scan, start: int, end: int) -> bool:
     stop = _SENTENCE_END.search(tail)
     tail = tail[: stop.start()] if stop else tail
     return _DOCUMENTED.search(head) is not None or _DOCUMENTED.search(tail) is not None
+
+
+_CHANGES_BEFORE = re.compile(
+    r"\b(?:release notes?|change ?log|known issues?|fix(?:ed|es)?|merged|dup\w*)\b"
+)
+_CHANGES_AFTER = re.compile(
+    r"[^.!?\n]{0,24}\b(?:fix(?:ed|es)?|merged|duplicate|regression|changelog)\b"
+)
+
+
+def speaks_of_changes(scan: Scan, start: int, end: int) -> bool:
+    """Whether a number is one of a product's issues: "the notes list #18832 as fixed"."""
+    if "#" not in scan.text[max(0, start - 1) : start + 1]:
+        return False
+    return (
+        _CHANGES_AFTER.match(scan.after(end, 40)) is not None
+        or _CHANGES_BEFORE.search(scan.before(start, 70)) is not None
+    )
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from supportbot_dagster.tickets.rule import Rule, Scan, documented, last_match, regex
-from supportbot_dagster.tickets.words import word_set
+from supportbot_dagster.tickets.words import COMMON, GIVEN, THING, fold, word_set, words
 
 _MONTH = (
     # English, and as the others are written, folded: German, French, Spanish, Portuguese, Italian,
@@ -84,6 +84,22 @@ def _is_birth(match: re.Match[str], scan: Scan) -> bool:
     return _BREAK.search(between) is None and _OTHER.search(between) is None
 
 
+_FULL_NAME = re.compile(
+    r"(?P<a>[A-Z\u00c0-\u00de][\w'\-]+)(?:[ ][A-Z]\.)?[ "
+    r"](?P<b>[A-Z\u00c0-\u00de][\w'\-]+)$"
+)
+
+
+def _follows_name(match: re.Match[str], scan: Scan) -> bool:
+    """Whether a person's first and last name end where a date begins."""
+    name = _FULL_NAME.search(scan.text, max(0, match.start() - 60), match.start())
+    if name is None or documented(scan, match.start("x"), match.end("x")):
+        return False
+    kind = words().kind
+    first, last = kind(fold(name["a"])), kind(fold(name["b"]))
+    return (not first or bool(first & GIVEN)) and not last & (COMMON | THING)
+
+
 BIRTH = [
     Rule(
         "DATE_OF_BIRTH",
@@ -93,6 +109,18 @@ BIRTH = [
         digits=2,
         accept=_is_birth,
         score=0.9,
+    ),
+    Rule(
+        "DATE_OF_BIRTH",
+        # right after a person's full name: "little Noe Garnier, 04/11/2019, allergic to nuts"
+        regex(
+            r"(?<=[^\W\d_])(?:,| \(|,? -)[ ]?(?P<x>\d{1,2}[./\-]\d{1,2}[./\-](?:19|20)\d\d|"
+            r"(?:19|20)\d\d-\d\d-\d\d)(?=[,.;)\n]|[ ]*\Z)(?!\.\d)",
+            flags=0,
+        ),
+        digits=6,
+        accept=_follows_name,
+        score=0.85,
     ),
     Rule(
         "DATE_OF_BIRTH",

@@ -95,8 +95,10 @@ def _is_secret_word(match: re.Match[str], scan: Scan) -> bool:
 _DIGITS_OPENER = re.compile(
     r"\b(?:pass ?codes?|[mtu]?pins?|otp|(?:backup|recovery|gate|door|alarm|entry|unlock|safe|"
     r"locker|lock ?box|key ?box|pairing|verification|security|login|sign-?in|confirmation|one-time|"
-    r"2fa|mfa|sms|access)[ -]?codes?|combination|"
-    r"codes? (?:that |which )?(?:i|you|we|they|he|she)(?:'ve|'d)? (?:texted|sent|gave|got|mailed|"
+    r"2fa|mfa|sms|access)[ -]?codes?|combination|(?:the|his|her|my|their|your|any|no) "
+    r"code(?=[^.!?\n]{0,16}"
+    r"\b(?:tried|typed|entered|used|typing|trying|guess(?:ed)?)\b)|codes? (?:that |which )?(?:i|"
+    r"you|we|they|he|she)(?:'ve|'d)? (?:texted|sent|gave|got|mailed|"
     r"emailed|typed|entered|tried|used|received|read))\b"
 )
 _GIVEN_AS = re.compile(
@@ -222,7 +224,7 @@ CONTEXT_HANDLE = [
     Rule(
         "HANDLE",
         regex(
-            r"(?<![\w./:=@\-#&+\\$%{(\[])(?P<x>[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+){1,4}|"
+            r"(?<![\w./:=@\-#&+\\$%{\[])(?P<x>[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+){1,4}|"
             r"[A-Z][a-z]{2,20}[A-Z][a-z]{1,20}\d{1,5}|[A-Za-z][\w.]{2,31}#\d{4})(?![\w@/=(:\-]|"
             r"[.]\w)",
             flags=0,
@@ -234,12 +236,13 @@ CONTEXT_HANDLE = [
     Rule(
         "HANDLE",
         regex(
-            r"\b(?:goes by|go by|known as|aka|a\.k\.a\.|(?:my|his|her|their|the|your|our|old|new|"
+            r"\b(?:goes by|go by|known as|aka|a\.k\.a\.|(?:user ?name|handle|nickname)(?=[ "
+            r"]either)|(?:my|his|her|their|the|your|our|old|new|"
             r"other|real) "
             r"(?:user ?name|handle|nick(?:name)?|gamer ?tag|tag|ign|alias|screen ?name|login|"
             r"account name|"
-            r"profile name|player name|user id|display name))(?:[ ](?:is|was|of|to|from|changed to|"
-            r"should be|now|still|called|the name|on \w+ is)){0,3}[ "
+            r"profile name|player name|user id|display name))(?:[ ](?:is|was|of|to|from|either|"
+            r"changed to|should be|now|still|called|the name|on \w+ is)){0,3}[ "
             r":=]{1,2}[\"'(@]?(?P<x>[A-Za-z0-9][\w.\-]{2,40})",
         ),
         cues=word_set(

@@ -15,10 +15,11 @@ from supportbot_dagster.tickets.rule import (
     documented,
     end_of,
     regex,
+    speaks_of_changes,
     start_of,
     value_of,
 )
-from supportbot_dagster.tickets.words import word_set
+from supportbot_dagster.tickets.words import COMMON, word_set, words
 
 # --- government ids ----------------------------------------------------------------------------
 
@@ -244,6 +245,7 @@ REFERENCE = [
             not documented(scan, match.start(), match.end())
             and _FORGE_WORD.search(scan.before(match.start(), 20)) is None
             and _FORGE_WORD.search(scan.before(match.start(), 20).rstrip("# ")) is None
+            and not speaks_of_changes(scan, match.start(), match.end())
             and re.search(r"colou?r|hex|css|theme", scan.before(match.start(), 40)) is None
             and not (
                 len(match["x"]) in (4, 6) and re.search(r"\bcolou?rs?\b|\bcss\b|rgb", scan.lower)
@@ -388,7 +390,8 @@ _SMALL = (
     r"von|sur|sous|di|al|bin|mac|st\.|d'|l'|in)"
 )
 _PART = (
-    r"(?:(?:(?:ul|al|os|str|c|av|avda|jl|bd|r|pl)[./][ ]?|#[ ]?)?(?:"
+    r"(?:(?:(?:ul|al|os|str|c|av|avda|jl|bd|r|pl)[./][ ]?|#[ ]?|(?:lote|lot|piso|apto|apt|bloco|"
+    r"flat|unit|suite|int|interno|scala|stiege|top)[ ](?=\d))?(?:"
     + _WORD_OF_ADDRESS
     + r"|"
     + _NUMBER_OF_ADDRESS
@@ -562,6 +565,25 @@ ADDRESS = [
     ),
     Rule(
         "ADDRESS",
+        # "kossuth lajos utca 12, 6720 szeged", "hauptstr. 5"
+        regex(
+            r"(?<![\w.\-/])(?P<x>(?:(?:(?!(?:in|at|is|to|on|the|from|near|and|by|of|for|it|my|"
+            r"our)[ ])[a-z]{2,20}[ ]){1,3}(?:utca|ulica|katu|gatan|vagen|vej|gade|"
+            r"veien|"
+            r"straat|laan|weg|strase|strasse|sokak|caddesi)|[a-z\-]{3,24}(?:strase|strasse|str|"
+            r"gasse|"
+            r"platz|allee|straat|gracht|gatan|gata|vagen|vej|veien|katu|utca))\.?[ ]\d{1,4}[a-z]?"
+            r"(?:/\d{1,4})?(?:,?[ ]\d{4,5}(?:[ ][a-z]{2})?[ ][a-z]{3,20})?)(?![\w]|[.:]\d)",
+            flags=0,
+        ),
+        folded=True,
+        digits=1,
+        needs=frozenset({"street"}),
+        accept=lambda match, scan: words().kind(match["x"].split()[0].rstrip(".")) & COMMON == 0,
+        score=0.79,
+    ),
+    Rule(
+        "ADDRESS",
         # where nobody uses capitals: "14 heather bank, ilkley", "22 elm st apt 4 tucson az 85701"
         regex(
             r"(?<![\w.,#\-/:])(?P<x>\d{1,5}[a-z]?,?[ ](?:[a-z'\-]{2,20}[ ]){0,2}[a-z'\-]{3,20}[ ]"
@@ -622,7 +644,8 @@ ADDRESS = [
     Rule(
         "ADDRESS",
         regex(
-            r"\b(?P<x>p\.?[ ]?o\.?[ ]?box[ ]\d{1,7}(?:,[ ][\w .\-]{2,40}){0,3}|postfach[ ]\d[\d "
+            r"\b(?P<x>p\.?[ ]?o\.?[ ]?box[ ]\d{1,7}(?:-\d{2,6})?(?:[ "
+            r"](?-i:[A-Z])[a-z]{2,20})?(?:,[ ][\w .\-]{2,40}){0,3}|postfach[ ]\d[\d "
             r"]{1,8}|apartado[ ]\d{1,6})"
         ),
         gate=("box", "postfach", "apartado"),

@@ -53,7 +53,8 @@ def _is_card(match: re.Match[str], scan: Scan) -> bool:
     digits = digits_of(value)
     if len(set(digits)) < 2 or not 12 <= len(digits) <= 19:
         return False
-    if digits in TEST_CARDS and documented(scan, start_of(match), end_of(match)):
+    unreal = digits in TEST_CARDS or not luhn(digits)
+    if unreal and documented(scan, start_of(match), end_of(match)):
         return False
     if (
         scan.text[max(0, start_of(match) - 5) : start_of(match)] == "card="
@@ -544,6 +545,8 @@ def _is_phone(match: re.Match[str], scan: Scan) -> bool:
     value = value_of(match).strip()
     digits = digits_of(re.split(r"(?:x|ext)", value.lower())[0])
     if not 7 <= len(digits) <= 15 or len(set(digits)) < 3:
+        return False
+    if re.fullmatch(r"\d+\.\d+", value):
         return False
     if re.match(r"\.[a-z]{2,5}\b", scan.after(end_of(match))) or re.match(
         r"(?:19|20)\d\d-\d\d-\d\d[ _-]", value

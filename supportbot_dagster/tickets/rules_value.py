@@ -18,6 +18,7 @@ from supportbot_dagster.tickets.rule import (
     documented,
     end_of,
     regex,
+    speaks_of_changes,
     start_of,
     value_of,
 )
@@ -151,11 +152,13 @@ def _is_value(match: re.Match[str], scan: Scan) -> bool:
         heads.isdisjoint(_SOLD) or not heads.isdisjoint(_TRACKED)
     ):
         return False  # "the issue id, OPS-231"
+    if speaks_of_changes(scan, start, end):
+        return False
     if "incident" in heads or "status page" in before:
         return False
     if _DATEISH.fullmatch(value) and not (
         (labelled or _last_word(before) in _RECORDS)
-        and re.fullmatch(r"\d{3,8}[-/]\d{2,8}|\d{4,9}", value)
+        and re.fullmatch(r"\d{2,8}[-/]\d{3,8}|\d{3,8}[-/]\d{2,8}|\d{4,9}", value)
         and not re.fullmatch(r"(?:19|20)\d\d", value)
     ):
         return False
@@ -199,8 +202,9 @@ _VALUE = (
     r"_/][A-Za-z0-9]+){0,7}))(?![\w@%\u20ac]|[.:]\d|://|[.]\w)"
 )
 _SPACED = (
-    r"(?P<x>(?:[A-Z]{1,3}[ ]|\d?[A-Z]\d?[ ])?\d{2,6}(?:[ ]\d{1,6}){1,5}(?:[ ][A-Z]{2}\b)?|"
-    r"[A-Z]{1,3}[ ][A-Z]{0,2}/?\d{2,10}(?:/\d+)?)(?![\w]|[.:]\d)"
+    r"(?P<x>(?:(?!(?:ID|NO|NR|REF|SN|PO|TEL)[ ])[A-Z]{1,3}[ ]|\d?[A-Z]\d?[ ])?\d{1,6}(?:[ "
+    r"]\d{1,6}){1,5}(?:[ ][A-Z]{2}\b)?|"
+    r"[A-Z]\d{1,3}[ ]\d{3,8}|[A-Z]{1,3}[ ][A-Z]{0,2}/?\d{2,10}(?:/\d+)?)(?![\w]|[.:]\d)"
 )
 
 
@@ -306,6 +310,11 @@ def _is_handle_with_digits(match: re.Match[str], scan: Scan) -> bool:
     )
 
 
+_TRAVEL = word_set(
+    "flight train trip pnr hotel room stay locator ref trips flights hold under code plate reg"
+)
+
+
 def _is_mixed(match: re.Match[str], scan: Scan) -> bool:
     """Whether capitals and digits take turns as in a booking code: QX7LM2."""
     value = match["x"]
@@ -316,12 +325,64 @@ def _is_mixed(match: re.Match[str], scan: Scan) -> bool:
     ):
         return False
     clause = _clause(scan.before(match.start("x"), 60))
+    turns = len(re.findall(r"(?<=\d)[A-Z]|(?<=[A-Z])\d", value))
+    if turns < 4 and clause.isdisjoint(_RECORDS | _KEPT | _TRAVEL):
+        return False  # a part such as WS2812B
     return clause.isdisjoint(
         _FAULTS | _HEX_CONTEXT | {"type", "size", "chip", "cpu", "gpu", "part", "sku", "unit"}
     )
 
 
+_DOTTED = re.compile(
+    r"\b(?:id|no|nr|number|ref|reference|code|transaction|trx|txn|receipt|"
+    r"payment)\W{0,3}(?:is )?$"
+)
+_VEHICLE = re.compile(
+    r"\b(?:vans?|cars?|trucks?|lorr(?:y|ies)|vehicles?|plates?|reg(?:istration)?|bus|taxi|trailer|"
+    r"tractor|"
+    r"motorbike|bike|scooter|number ?plate|licen[cs]e plate|kennzeichen|rego)(?: (?:no|number|is|"
+    r"was|with|the|plates?|reg))*[:,(]?[ ]$"
+)
 REFERENCE_VALUE = [
+    Rule(
+        "REFERENCE",
+        # "transaction id PP240612.1044.C83310", "docket 2:24-cv-00917"
+        regex(
+            r"(?<![\w./:=@\-])(?P<x>(?=[\w.]{0,12}[A-Z])[A-Z0-9]{2,14}(?:\.[A-Z0-9]{2,14}){1,4}|"
+            r"\d:\d\d-[a-z]{2}-\d{3,6}|\d+ [A-Z][a-z]? \d+/\d\d)(?![\w]|[.:]\w)",
+            flags=0,
+        ),
+        digits=5,
+        accept=lambda match, scan: (
+            sum(map(str.isdigit, match["x"])) >= 5
+            and (
+                _DOTTED.search(scan.before(match.start("x"), 24)) is not None
+                or re.search(r"\b(?:docket|case|file|court)\b", scan.before(match.start("x"), 24))
+                is not None
+            )
+        ),
+        score=0.74,
+    ),
+    Rule(
+        "REFERENCE",
+        regex(
+            r"(?<![\w\-])(?P<x>[A-Z]{1,3}[ -]?[A-Z]{0,2}[ -]?\d{1,4}[ -]?[A-Z]{0,3}|\d{1,4}[ "
+            r"-]?[A-Z]{1,3}[ -]?\d{0,4}|"
+            r"[A-Z]{2}\d{2}[ ][A-Z]{3})(?![\w\-])",
+            flags=0,
+        ),
+        cues=word_set(
+            "van vans car cars truck trucks lorry lorries vehicle vehicles plate plates reg "
+            "registration bus taxi trailer tractor motorbike bike scooter number numberplate "
+            "licence license kennzeichen rego"
+        ),
+        digits=1,
+        accept=lambda match, scan: (
+            len(match["x"].replace(" ", "")) >= 5
+            and _VEHICLE.search(scan.before(match.start("x"), 40)) is not None
+        ),
+        score=0.73,
+    ),
     Rule(
         "REFERENCE",
         regex(r"(?<![\w./:=@\-#&])(?P<x>[A-Z0-9]{6,14})(?![\w@/=(\-]|[.:]\w)", flags=0),

@@ -51,14 +51,18 @@ _PUBLISHED = re.compile(
     r"(?:right|correct|proper|best|wrong) (?:e-?mail |mail )?address|whitelist|allow-?list|"
     r"phishing|legit|genuine)\b"
 )
-_OURS = re.compile(r"\b(?:my|mine|our|ours|us|we|me|customer'?s?|client'?s?|i am|i'm)\b")
+_OURS = re.compile(
+    r"\b(?:my|mine|our|ours|us|we|customers?'?s?|clients?'?s?)(?:[ ](?:e-?mail|mail|mailbox|"
+    r"address|support|"
+    r"shared|team|general|main|own|new|old|inbox|alias|desk|help|helpdesk|is|at|now|to))*[ :,(]*$"
+)
 
 
 def _is_public(match: re.Match[str], scan: Scan) -> bool:
     """Whether the mailbox of an office is spoken of as the addressee's own."""
     before = scan.before(match.start(), 60)
     after = scan.after(match.end(), 60)
-    if _OURS.search(re.split(r"[.!?\n]", before)[-1]):
+    if _OURS.search(before):
         return False
     return _PUBLISHED.search(before) is not None or _PUBLISHED.search(after) is not None
 
@@ -380,6 +384,28 @@ WORKSPACE = [
             r"][\"']?(?P<x>[a-z][\w\-]{2,40})\b"
         ),
         gate=("slug", "subdomain"),
+        accept=is_slug,
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        # "renamed the tenant from acme-dev to acme-prod"
+        regex(
+            r"\b(?:workspace|org\w*|tenant|subdomain|site|slug)\b[^.!?\n]{0,24}[ ](?:from|to)[ "
+            r"][\"']?(?P<x>[a-z][a-z0-9]*(?:[-_][a-z0-9]+)+)(?![\w.])"
+        ),
+        gate=("workspace", "org", "tenant", "subdomain", "site", "slug"),
+        accept=is_slug,
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        regex(
+            r"\b(?:workspace|org\w*|tenant|subdomain|site|slug)\b[^.!?\n]{0,24}[ ]from[ ]"
+            r"[\"']?[\w\-]{2,40}[\"']?[ ]to[ ][\"']?(?P<x>[a-z][a-z0-9]*(?:[-_][a-z0-9]+)+)(?!\w|"
+            r"\.\w)"
+        ),
+        gate=("workspace", "org", "tenant", "subdomain", "site", "slug"),
         accept=is_slug,
         score=0.7,
     ),
