@@ -174,10 +174,10 @@ _COMPANY_PLACES: tuple[_Place, ...] = tuple(
         ),
         (
             r"\b(?:i|we|who|he|she|they) (?:work|works|worked|working|consult|own|owns|run|runs|"
-            r"manage|founded|started) (?:at |for |with )?(?:the )?(?=[\"']?[A-Z])",
+            r"manage|founded|started) (?:at |for |with )?(?:the )?(?=[\"']?(?-i:[A-Z]))",
             "work works worked working consult own owns run runs manage founded started",
             "",
-            False,
+            True,
         ),
         (
             r"\b(?:on behalf of|counsel for|acting for|solicitors? (?:for|at)|treasurer (?:of|at)|"
@@ -283,6 +283,12 @@ _COMPANY_PLACES: tuple[_Place, ...] = tuple(
             "at",
             "at the",
             None,
+        ),
+        (
+            r"\bthe (?:[a-z\-]+ ){1,3}\((?:the )?(?=(?-i:[A-Z])[^\W\d_]+[ ](?-i:[A-Z])[^\W\d_]+)",
+            "the",
+            "",
+            False,
         ),
         (
             r"\b(?:place|outfit|shop|firm|company|someone|business|store) called [\"']?",
@@ -466,10 +472,32 @@ def _named_after_trade(scan: Scan) -> Iterator[Span]:
                 break
             at += 1
         if at - index >= 2 and tokens[at - 1].low not in GENITIVE_THINGS:
-            span = _trade_name(scan, tokens[index:at], joined=joined)
+            span = _trade_name(scan, tokens[index:at], joined=joined) or _name_in_place(
+                scan, tokens[index - 1].low if index else "", tokens[index:at]
+            )
             if span is not None:
                 yield span
         index = at
+
+
+_PLACED = word_set("at for from by with of on to via per behalf called")
+
+
+def _name_in_place(scan: Scan, before: str, run: list[Token]) -> Span | None:
+    """Capitals after a preposition, of which one is no vocabulary: "at Te Awa Polytechnic"."""
+    if run[0].gap != " " or before not in _PLACED or not run[-1].text[-1].isalpha():
+        return None
+    first, last = run[0], run[-1]
+    if first.low in NOT_NAMES | TITLES or any(t.low in scan.vendor.words for t in run):
+        return None
+    if any(t.kind & THING and not t.kind & (GIVEN | SURNAME) for t in run):
+        return None
+    unknown = any(not t.kind and len(t.text) > 2 and not t.text.isupper() for t in run)
+    ends = not last.kind & (GIVEN | SURNAME) and (not last.kind or bool(last.kind & COMMON))
+    person = bool(first.kind & GIVEN) and not first.kind & COMMON
+    if unknown and ends and not person and last.low not in _JOB_WORDS:
+        return first.start, last.end
+    return None
 
 
 def _trade_name(scan: Scan, run: list[Token], *, joined: bool) -> Span | None:

@@ -139,6 +139,12 @@ _BEFORE_THINGS = word_set(
 _LABEL = re.compile(r"\.:? ?[+(]?\d|:? [+(]?\d|: ?[+(]?\d|\.? ?[#\u2116]")
 """A number after a word: the word says what the number is ("Kundennr. 4471", "Tel. +49")."""
 _VERSION_NEXT = re.compile(r" [vV]?\d{1,4}(?:\.\d{1,5})+(?![\w/-])")
+_TO_SOMEBODY = word_set(
+    "call calls calling called ring phone text message contact notify dear hire see sees saw visit "
+    "help helps helping show bring send sent give given pay paid meet love miss both either except "
+    "sub colleague trainer reach reached cover covering whom who's spare excuse"
+)
+"""Words that are rather followed by a person than by a thing."""
 _QUOTATION = re.compile(r'(?<!\w)"[^"\n]{1,80}"(?!\w)')
 _SPEAKER = re.compile(
     r"\b(?:bot|chatbot|assistant|alexa|siri|narrator|voice|robot)\b[^\"\n]{0,24}$"
@@ -640,6 +646,19 @@ class Reader:
         if tail and before_it.kind & (COMMON | THING) and not said and not named:
             # the tail of a name of something: Settings Foobar
             return None
+        if not (
+            likely
+            or said
+            or named
+            or pair
+            or not previous
+            or previous in _BEFORE
+            or previous in _TO_SOMEBODY
+            or self._genitive(at - 1)
+        ):
+            return None  # "the dropdown has Macedonia"
+        if not (likely or named or pair) and self._next(at - 1) in {"the", "a", "an"} and not said:
+            return None  # "with Wayland the ghost is offset"
         return token.start, end, at
 
     def _comes_from(self, at: int) -> bool:
@@ -792,6 +811,8 @@ class Reader:
         low = before.low
         if self._genitive(index - 1) and low != "name" and not (low == "it" or low == "here"):
             return 1
+        if low in {"it", "name", "here"} and self._genitive(index - 1):
+            low = f"{low}'s"
         plain = gap == " "
         titled = gap == ". " or low not in _TITLES_WITH_DOT or (before.cap and token.cap)
         if low in TITLES and (plain or gap == ". ") and titled:
@@ -1078,6 +1099,12 @@ _BEFORE_MAIL = re.compile(
     r"(?P<n>[A-Z\u00c0-\u00de][\w'.\-]{1,25}(?:[ ][A-Z\u00c0-\u00de][\w'.\-]{0,25}){0,3})(?:[ "
     r",:]{0,2}[ ]?[<(\[]|[ ,:]{1,2}[ ]?)(?:mailto:)?[\w.+\-]{1,64}@[\w\-]{1,63}\."
 )
+_TICKETED = re.compile(r"(?<![\w/])(?P<n>[A-Z]{3,20}/[A-Z]{3,20})(?: M(?:RS?|S|ISS|STR))?(?![\w/])")
+"""As airlines print it: LINDGREN/ASTRID MRS."""
+_DOTTED = re.compile(
+    r"(?<![\w@./\-])(?P<n>(?P<a>[a-z]{3,16})\.(?P<b>[a-z]{3,20}))(?![\w@/(=]|\.\w)"
+)
+"""As logins are made: aoife.brannigan."""
 _BEFORE_PHONE = re.compile(
     r"(?<![\w'-])(?P<n>[A-Z\u00c0-\u00de][\w'\-]{2,25}(?:[ ][A-Z\u00c0-\u00de][\w'\-]{1,25}){0,2})"
     r"[ ,:(]{1,3}(?:on |at )?\(?[+0]\d[\d ()./\-]{6,18}\d"
@@ -1110,6 +1137,15 @@ def share_products(scans: Sequence[Scan]) -> None:
 def persons(scan: Scan) -> Iterator[Span]:
     """Positions of persons' names that nobody told of beforehand."""
     reader = reader_of(scan)
+    if "/" in scan.text:
+        for match in _TICKETED.finditer(scan.text):
+            if not all(words().kind(fold(part)) & COMMON for part in match["n"].split("/")):
+                yield match.span("n")
+    if "." in scan.text:
+        for match in _DOTTED.finditer(scan.text):
+            first, last = words().kind(match["a"]), words().kind(match["b"])
+            if first & GIVEN and not first & (COMMON | THING) and not last & (COMMON | THING):
+                yield match.span("n")
     yield from reader.spans()
     yield from _sign_offs(reader)
     if scan.digits >= 7:

@@ -16,7 +16,7 @@ _MONTH = (
     # Dutch, Scandinavian, Polish, Czech, Turkish
     r"(?:jan[a-z]{0,5}|feb[a-z]{0,6}|fev[a-z]{0,6}|fevr[a-z]{0,4}|mar(?:ch|s|zo|co|t|z|zec|ca)?|"
     r"apr[a-z]{0,5}|abr(?:il)?|avr(?:il)?|ma[iyj](?:o|us)?|mag(?:gio)?|ju[nl][a-z]{0,3}|ju(?:in|"
-    r"illet)|"
+    r"illet)|juillet|"
     r"giu(?:gno)?|lug(?:lio)?|aug[a-z]{0,4}|ago(?:sto)?|aout|sep[a-z]{0,7}|set(?:embro|tembre)?|"
     r"o[kc]t[a-z]{0,5}|out(?:ubro)?|ott(?:obre)?|no[vw][a-z]{0,6}|de[cszk](?:em[a-z]{0,4})?|"
     r"dic(?:iembre|embre)?|stycznia|lutego|marca|kwietnia|maja|czerwca|lipca|sierpnia|wrzesnia|"
@@ -30,21 +30,22 @@ _DATE = (
     + r"(?:,?[ \-/](?:de[ ]|of[ ])?'?(?:\d{4}|\d{2}))?|"
     + _MONTH
     + r"[ \-]\d{1,2}(?:st|nd|rd|th)?(?:,?[ \-]'?(?:\d{4}|\d{2}\b))?|"
-    r"(?:19|20)\d{6}|[0-3]\d[01]\d(?:19|20)\d\d|\d{1,2}[ ]\d{1,2}[ ](?:19|20)?\d\d)"
+    r"(?:19|20)\d{6}|"
+    + _MONTH
+    + r",?[ ](?:19|20)\d\d|[0-3]\d[01]\d(?:19|20)\d\d|\d{1,2}[ ]\d{1,2}[ ](?:19|20)?\d\d)"
 )
 _BIRTH = (
     r"(?:born|d\.?[ ]?o\.?[ ]?b\.?|dates?[ ]of[ ]birth|birth[ ]?dates?|birth[ ]?da(?:y|te)s?|"
     r"b-?days?|"
     r"year[ ]of[ ]birth|birth[ ]year|geb\.?(?:oren)?|geburts(?:datum|tag)|geboren|geboortedatum|"
     r"nee?[ ]le|naissance|nacid[oa]|nacimiento|nascid[oa]|nascimento|nat[oa][ ]il|nascita|fodt|"
-    r"fodd|"
-    r"fodselsdato|fodelsedatum|syntynyt|syntymaaika|urodzon[ya]|urodzenia|narozen[ai]?|szuletett|"
-    r"szuletesi|dogum|turn(?:s|ed|ing)?[ ]\d{1,3})"
+    r"fodd|fodselsdato|fodelsedatum|syntynyt|syntymaaika|ur\.|urodzon[ya]|urodzenia|narozen[ai]?|"
+    r"szuletett|szuletesi|dogum|turn(?:s|ed|ing)?[ ]\d{1,3})"
 )
 _CUES = word_set(
     "born dob birth birthdate birthdates birthday birthdays bday bdays geb geboren geburtsdatum "
     "geburtstag geboortedatum naissance nacido nacida nacimiento nascido nascida nascimento "
-    "nascita nato nata ne nee fodt fodd fodselsdato fodelsedatum syntynyt syntymaaika urodzony "
+    "nascita nato nata ne nee fodt fodd fodselsdato fodelsedatum syntynyt syntymaaika ur urodzony "
     "urodzona urodzenia narozen narozena narozeni szuletett szuletesi dogum turns turned turning "
     "turn b d"
 )
@@ -84,6 +85,7 @@ def _is_birth(match: re.Match[str], scan: Scan) -> bool:
     return _BREAK.search(between) is None and _OTHER.search(between) is None
 
 
+_CAPITALISED = re.compile(r"\b[A-Z\u00c0-\u00de][\w'\-]+$")
 _FULL_NAME = re.compile(
     r"(?P<a>[A-Z\u00c0-\u00de][\w'\-]+)(?:[ ][A-Z]\.)?[ "
     r"](?P<b>[A-Z\u00c0-\u00de][\w'\-]+)$"
@@ -93,6 +95,9 @@ _FULL_NAME = re.compile(
 def _follows_name(match: re.Match[str], scan: Scan) -> bool:
     """Whether a person's first and last name end where a date begins."""
     name = _FULL_NAME.search(scan.text, max(0, match.start() - 60), match.start())
+    if "*" in match[0]:
+        last_word = _CAPITALISED.search(scan.text, max(0, match.start() - 30), match.start())
+        return last_word is not None
     if name is None or documented(scan, match.start("x"), match.end("x")):
         return False
     kind = words().kind
@@ -114,7 +119,7 @@ BIRTH = [
         "DATE_OF_BIRTH",
         # right after a person's full name: "little Noe Garnier, 04/11/2019, allergic to nuts"
         regex(
-            r"(?<=[^\W\d_])(?:,| \(|,? -)[ ]?(?P<x>\d{1,2}[./\-]\d{1,2}[./\-](?:19|20)\d\d|"
+            r"(?<=[^\W\d_])(?:,| \(|,? -)[ ]?\*?[ ]?(?P<x>\d{1,2}[./\-]\d{1,2}[./\-](?:19|20)\d\d|"
             r"(?:19|20)\d\d-\d\d-\d\d)(?=[,.;)\n]|[ ]*\Z)(?!\.\d)",
             flags=0,
         ),

@@ -95,15 +95,17 @@ def _is_secret_word(match: re.Match[str], scan: Scan) -> bool:
 _DIGITS_OPENER = re.compile(
     r"\b(?:pass ?codes?|[mtu]?pins?|otp|(?:backup|recovery|gate|door|alarm|entry|unlock|safe|"
     r"locker|lock ?box|key ?box|pairing|verification|security|login|sign-?in|confirmation|one-time|"
-    r"2fa|mfa|sms|access)[ -]?codes?|combination|(?:the|his|her|my|their|your|any|no) "
-    r"code(?=[^.!?\n]{0,16}"
+    r"2fa|mfa|sms|access|parental|parents?|child|guest|staff|screen|sim|puk)(?: control)?[ "
+    r"-]?codes?|"
+    r"codes? (?:used to be|has been|should be|will be)|combination|(?:the|his|her|my|their|your|"
+    r"any|no) code(?=[^.!?\n]{0,16}"
     r"\b(?:tried|typed|entered|used|typing|trying|guess(?:ed)?)\b)|codes? (?:that |which )?(?:i|"
     r"you|we|they|he|she)(?:'ve|'d)? (?:texted|sent|gave|got|mailed|"
     r"emailed|typed|entered|tried|used|received|read))\b"
 )
 _GIVEN_AS = re.compile(
     r"(?:\b(?:is|was|tried|try|trying|typed|typing|type|entered|entering|enter|used|using|use|gave|"
-    r"got|sent|texted|to|said|says|still|now|set|not|been|and|or|with|both|code|pin|digits)|"
+    r"got|sent|texted|to|said|says|still|now|set|not|be|been|and|or|with|both|code|pin|digits)|"
     r"[:=,(\"'])[ ]?[\"'(]?$"
 )
 
@@ -143,6 +145,18 @@ CONTEXT_SECRET = [
         digits=1,
         accept=_is_secret_word,
         score=0.79,
+    ),
+    Rule(
+        "SECRET",
+        # what is told of one: "the token ending ..9fQx"
+        regex(
+            r"\b(?:tokens?|keys?|secrets?|passwords?)[ ](?:that[ ])?(?:ending|ends|starting|starts|"
+            r"beginning|begins)(?:[ ](?:in|with|on))?[ ]?"
+            r"(?P<x>[\"']?[.*\u2026]{0,4}(?=\S{0,12}\d)[A-Za-z0-9_\-]{3,16})"
+        ),
+        gate=("token", "key", "secret", "password"),
+        digits=1,
+        score=0.84,
     ),
     Rule(
         "SECRET",
@@ -207,6 +221,14 @@ _WHO = re.compile(
 )
 
 
+_CALLED = re.compile(
+    r"\b(?:user(?:name)?s?|seller|buyer|profile|nick(?:name)?s?|handle|player|gamer ?tag|"
+    r"review(?:er)?|"
+    r"reviews|account|channel|streamer|(?:etsy|ebay|vinted|profile|user|account|screen|psn|login) "
+    r"names?)(?: (?:by|is|are|named|called|of|from|name))*(?: \w+ and)?[ :]*[\"'(]?$"
+)
+
+
 def _is_made_up_name(match: re.Match[str], scan: Scan) -> bool:
     """Whether a word with an underscore or a capital amid it is somebody's, not a variable."""
     value, start, end = match["x"], match.start("x"), match.end("x")
@@ -214,8 +236,12 @@ def _is_made_up_name(match: re.Match[str], scan: Scan) -> bool:
         return False
     parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", value)
     kind = words().kind
+    if _CALLED.search(scan.before(start, 44)):
+        return True
     if not any(len(part) >= 3 and not kind(part.lower()) & (COMMON | THING) for part in parts):
         return False
+    if value.isalpha():
+        return False  # JavaScript, LibreOffice
     around = scan.before(start, 80) + " " + scan.after(end, 30)
     return _WHO.search(around) is not None
 
@@ -225,7 +251,8 @@ CONTEXT_HANDLE = [
         "HANDLE",
         regex(
             r"(?<![\w./:=@\-#&+\\$%{\[])(?P<x>[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+){1,4}|"
-            r"[A-Z][a-z]{2,20}[A-Z][a-z]{1,20}\d{1,5}|[A-Za-z][\w.]{2,31}#\d{4})(?![\w@/=(:\-]|"
+            r"[A-Z][a-z]{2,20}(?:[A-Z][a-z]{1,20}){1,3}\d{0,5}|"
+            r"[A-Za-z][\w.]{2,31}#\d{4})(?![\w@/=(:\-]|"
             r"[.]\w)",
             flags=0,
         ),

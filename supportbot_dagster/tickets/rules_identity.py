@@ -381,8 +381,8 @@ def _is_address(match: re.Match[str], scan: Scan) -> bool:
 
 
 _WORD_OF_ADDRESS = (
-    r"(?:[A-Z\u00c0-\u00de\u0100-\u017e](?:\w{0,3}\.(?=[ ,\n])(?![ ][A-Z]\w+ "
-    r"[a-z]{2})|(?:[\w'\-]|\.(?=\w))*))"
+    r"(?:(?:St|Rd|Ave?|Blvd|Dr|Ln|Apt|Ste|Bldg|Fl|No|Nr|Co|Str|Pl|Sq|Ct|Esq|Mt|Ft|Av|Jl|Ul|Al|Os|"
+    r"Gen|Sta?|Cad|Sok|Mah)\.(?=[ ,\n])|[A-Z\u00c0-\u00de\u0100-\u017e](?:(?:[\w'\-]|\.(?=\w))*))"
 )
 _NUMBER_OF_ADDRESS = r"\d(?:[\w/\-\u00ba]|\.(?=\w))*(?:\.(?=\u00ba|[ ]\u00ba))?"
 _SMALL = (

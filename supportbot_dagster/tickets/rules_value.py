@@ -84,6 +84,15 @@ _SOLD = _RECORDS - word_set(
     "reader letter letters matter matters statement statements reference references"
 )
 """Records of people and trade; an issue of a tracker is none of them."""
+_NUMBERED_THINGS = word_set(
+    "build timestamp epoch pid version line lines bytes size doi isbn issn ean upc sku gtin model "
+    "part hash commit seed port offset id_range row rows population count total sum about over "
+    "under than around between max maximum min minimum limit value values number result results "
+    "returns gives shows says display displays type entering counter odometer steps views hits "
+    "requests tokens parameters pixels"
+)
+"""Words for numbers that are nobody's."""
+_IS_END = re.compile(r" (?:is|was|are|were)[ :]*$")
 _TRACKER_KEY = re.compile(r"[A-Z]{2,5}-\d{1,4}")
 _TRACKED = word_set(
     "issue issues sub-issue bug bugs task tasks story stories epic epics backlog sprint"
@@ -157,7 +166,7 @@ def _is_value(match: re.Match[str], scan: Scan) -> bool:
     if "incident" in heads or "status page" in before:
         return False
     if _DATEISH.fullmatch(value) and not (
-        (labelled or _last_word(before) in _RECORDS)
+        (labelled or _last_word(_IS_END.sub(" ", before)) in _RECORDS)
         and re.fullmatch(r"\d{2,8}[-/]\d{3,8}|\d{3,8}[-/]\d{2,8}|\d{4,9}", value)
         and not re.fullmatch(r"(?:19|20)\d\d", value)
     ):
@@ -191,10 +200,13 @@ def _is_value(match: re.Match[str], scan: Scan) -> bool:
         return count >= 3 and seps > 0 and any(char.isdigit() for char in value.split("-")[-1])
     if faulty or _ERROR_PREFIX.fullmatch(prefix):
         return False
+    if plain and count >= 7 and heads.isdisjoint(_NUMBERED_THINGS):
+        return True  # nothing that people count is that large and written without a separator
     letters = any(char.isalpha() for char in value)
     if not upper or (not letters and seps < 2):
         return False
-    return count >= 5 and seps >= 1
+    # a part or a model has few digits: TV-65-Q80-EU
+    return (count >= 5 and seps >= 1) or (count >= 6 and letters)
 
 
 _VALUE = (
@@ -761,12 +773,12 @@ STATE_VALUE = [
         regex(
             r"\b(?:ifsc|micr|aba|bsb|clabe|cbu|cvu|nuban|transit|institution|routing|rtn|sort[ "
             r"-]?code|swift|bic|"
-            r"blz|clearing(?: number)?|bankgiro|plusgiro|autogiro|kontonr|kontonummer|konto|"
+            r"blz|acc|clearing(?: number)?|bankgiro|plusgiro|autogiro|kontonr|kontonummer|konto|"
             r"account|acct|a/c|bank)"
             r"(?:[/ ](?:no\.?|number|nr\.?|code|account|institution|transit|acct|at the bank|at "
             r"\w+|and account|and))*"
             r"(?:[ ](?:is|was|to|changed to|now))?[ ]?[:=#.]?[ ]?(?P<x>(?=[a-z\d "
-            r"\-]{0,12}\d)(?:[a-z]{4}0[a-z0-9]{6}|\d{2,6}(?:[ \-]\d{1,10}){0,5}|"
+            r"\-]{0,12}\d)(?:[a-z]{4}0[a-z0-9]{6}|\d{2,12}(?:[ \-]\d{1,10}){0,5}|"
             r"[a-z]{2,6}\d{5,12}))"
             r"(?![\w]|[.:]\d)",
             flags=0,
@@ -774,8 +786,8 @@ STATE_VALUE = [
         folded=True,
         cues=word_set(
             "ifsc micr aba bsb clabe cbu cvu nuban transit institution routing rtn sort sortcode "
-            "swift bic blz clearing bankgiro plusgiro autogiro kontonr kontonummer konto account "
-            "acct a bank"
+            "swift bic blz acc clearing bankgiro plusgiro autogiro kontonr kontonummer konto "
+            "account acct a bank"
         ),
         digits=5,
         accept=lambda match, scan: (

@@ -389,6 +389,20 @@ WORKSPACE = [
     ),
     Rule(
         "WORKSPACE_URL",
+        # "dashboard of tenant orion-textiles-uat"
+        regex(
+            r"\b(?:workspace|tenant|org|organi[sz]ation|subdomain|instance)[ ][\"']?"
+            r"(?P<x>[a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?!\w|\.\w)",
+            flags=0,
+        ),
+        gate=("workspace", "org", "tenant", "subdomain", "instance"),
+        accept=lambda match, scan: (
+            not all(words().kind(part) & COMMON for part in match["x"].split("-"))
+        ),
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
         # "renamed the tenant from acme-dev to acme-prod"
         regex(
             r"\b(?:workspace|org\w*|tenant|subdomain|site|slug)\b[^.!?\n]{0,24}[ ](?:from|to)[ "
@@ -514,7 +528,7 @@ def _is_login(match: re.Match[str], scan: Scan) -> bool:
         return False
     if re.search(
         r"\b(?:handle|username|user name|nickname|gamertag|login|alias|nick)\b(?:[ ](?:is|was)|[ "
-        r"]?[:=])",
+        r"]?[:=])|\b(?:nick(?:name)?|gamertag|alias)\b",
         head,
     ):
         return not kind & 9 and len(plain) >= 4
@@ -544,14 +558,15 @@ HANDLE = [
             r"\b(?:skype|telegram|discord|wechat|twitter|instagram|insta|signal|tiktok|snapchat|"
             r"github|"
             r"kakao|line|steam|twitch)(?:[ ](?:id|name|handle|user(?:name)?|account))?(?:[ ]is|[ "
-            r"]?:)[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
+            r"]?:)?[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
         ),
         cues=word_set(
             "skype telegram discord wechat twitter instagram insta signal tiktok snapchat github "
             "kakao line steam twitch"
         ),
         accept=lambda match, scan: (
-            any(not char.isalpha() for char in match["x"].rstrip(".,:"))
+            re.search(r"[^\W\d][_.:]?[\d_:.]\w|\d[^\W\d]", match["x"].rstrip(".,:")) is not None
+            and re.fullmatch(r"v?[\d.]+|.*\.(?:com|net|org|io|app)", match["x"]) is None
             and not match["x"].startswith("http")
         ),
         score=0.7,
