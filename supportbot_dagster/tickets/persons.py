@@ -1091,6 +1091,7 @@ _DASH_LINE = re.compile(
     r"]?(?=[^\W\d_]+[ ]*,?[ ]*\Z)|(?<=[\w?!.)])[ ]-(?=[A-Z][^\W\d_]+(?: [A-Z]\.?)?[ ]*\Z)",
     re.MULTILINE,
 )
+_DASHES = (" -", " ~", " /", "\n-", "\n~", "\n/")
 _LAST_PART = re.compile(
     r"(?:[.!?)\u2026][ ]{1,2}|[.!?]\n|\n)(?P<n>[^\W\d_][^\n.!?:]{1,40}(?:(?<![^\W\d_]{2})\.[^\n.!?:"
     r"]{1,30})?)[.! xX]*\Z"
@@ -1141,14 +1142,14 @@ def persons(scan: Scan) -> Iterator[Span]:
         for match in _TICKETED.finditer(scan.text):
             if not all(words().kind(fold(part)) & COMMON for part in match["n"].split("/")):
                 yield match.span("n")
-    if "." in scan.text:
+    if "host" in scan.features:
         for match in _DOTTED.finditer(scan.text):
             first, last = words().kind(match["a"]), words().kind(match["b"])
             if first & GIVEN and not first & (COMMON | THING) and not last & (COMMON | THING):
                 yield match.span("n")
     yield from reader.spans()
     yield from _sign_offs(reader)
-    if scan.digits >= 7:
+    if "seven" in scan.features:
         for match in _BEFORE_PHONE.finditer(scan.text):
             end = take_name(scan, match.start("n"), strong=True)
             if end is not None and end == match.end("n"):
@@ -1240,7 +1241,8 @@ def _sign_offs(reader: Reader) -> Iterator[Span]:
     if closing:
         for place in same_line_closes(scan):
             yield from name_to_line_end(scan, place, lower="any", strong=True)
-    for match in _DASH_LINE.finditer(text):
+    dashed = any(sign in text for sign in _DASHES) or text[:1] in "-~/"
+    for match in _DASH_LINE.finditer(text) if dashed else ():
         if not text[match.end() :].strip().count("\n") > 1:
             before = text[: match.start()].rstrip("\n")
             previous = before[before.rfind("\n") + 1 :].lstrip()
@@ -1264,7 +1266,7 @@ def _sign_offs(reader: Reader) -> Iterator[Span]:
             name = take_name(scan, lines[0][0], strong=True)
             if name is not None and name >= lines[0][1] - 1:
                 yield lines[0][0], name
-    last = _LAST_PART.search(text)
+    last = _LAST_PART.search(text, max(0, len(text.rstrip(". !xX")) - 90))
     if last and len(last["n"].split()) <= 5:
         start = last.start("n")
         last_at = token_at(scan, start)

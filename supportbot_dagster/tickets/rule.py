@@ -127,6 +127,11 @@ class Scan:
         longest = max(map(len, lower.split()), default=0)
         found = {name for name, pattern in _FEATURES if pattern.search(lower)}
         found.update(f"run{size}" for size in _RUNS if longest >= size)
+        if _MADE.search(self.text):
+            found.add("made")
+        if self.digits:
+            numbers = " ".join(_WITH_DIGIT.findall(self.text))
+            found.update(name for name, pattern in _SHAPES if pattern.search(numbers))
         return frozenset(found)
 
     @cached_property
@@ -165,13 +170,39 @@ _FEATURES = (
             r"str|gasse|platz|allee|gracht)\.? \d"
         ),
     ),
-    ("made", re.compile(r"[a-z0-9]_[a-z0-9]|[a-z]\d|[a-z0-9]#\d")),
 )
-FEATURES = frozenset({name for name, _ in _FEATURES} | {f"run{size}" for size in _RUNS})
+_MADE = re.compile(r"[A-Za-z0-9]_[A-Za-z0-9]|[a-z][A-Z][a-z]|\w#\d")
+_WITH_DIGIT = re.compile(r"\S*\d\S*")
+_SHAPES = (
+    # of the words that hold a digit, next to each other: a few characters instead of the whole text
+    ("postcode", re.compile(r"[A-Z]\d[A-Z\d]? \d[A-Z]|0AA")),
+    ("four", re.compile(r"\d{4}")),
+    ("date", re.compile(r"\d[./\-]\d{1,2}[./\-]\d|\d{3}-\d{4}")),
+    ("parts", re.compile(r"[A-Z0-9]\.[A-Z0-9]|\d:\d\d-|\d/\d\d")),
+    ("turns", re.compile(r"\d[A-Z]+\d|[A-Z]\d+[A-Z]")),
+    ("lettered", re.compile(r"[a-z][a-z._]{2,}\d")),
+    ("five", re.compile(r"\d(?:[ .\-+*A-Z]{0,2}\d){4}")),
+    ("seven", re.compile(r"\d(?:[ ()./\-]{0,3}\d){6}")),
+    ("twelve", re.compile(r"\d(?:[ \-]{0,2}\d){11}")),
+    ("sort", re.compile(r"\d\d-\d\d-\d\d")),
+    ("degrees", re.compile(r"\d\.\d{4}")),
+    ("social", re.compile(r"\d{3}[- ]\d\d[- ]\d{4}")),
+    ("dashed", re.compile(r"[A-Za-z0-9]{3}-[A-Za-z0-9]{3}")),
+    ("licence", re.compile(r"[A-Z0-9]{2}-[A-Z0-9]{3,6}-[A-Z0-9]{3}")),
+    ("hex", re.compile(r"[0-9a-fA-F]{16}")),
+    ("long", re.compile(r"[\w+/\-]{24}")),
+    ("hosted", re.compile(r"\d-\d{1,3}-\d{1,3}-\d")),
+    ("iban", re.compile(r"[A-Z]{2}\d{2}")),
+    ("post", re.compile(r"[A-Z]\d|\d[A-Z]|\d{4}|\d{3} \d{2}|\d{2}-\d{3}")),
+    ("state", re.compile(r"[A-Z]\d|\d[A-Z]|\d\.\d{3}\.\d|\d{6}[\-+]\d|\d{3} \d\d \d\d")),
+)
+FEATURES = frozenset(
+    {name for name, _ in (*_FEATURES, *_SHAPES)} | {f"run{size}" for size in _RUNS} | {"made"}
+)
 """Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of
 hexadecimal digits, colons with such between them, a letter next to a digit, a dash between digits,
-a street's word and a number, an underscore, a digit or a sign amid a word, a word of so many
-characters."""
+a street's word and a number, an underscore, a capital or a sign amid a word, a word of so many
+characters; and what the words with digits look like."""
 _CUE = re.compile(r"[^\W\d_]+")
 
 
@@ -196,6 +227,8 @@ class Rule:
         needs: features (of :data:`FEATURES`) that the text must have for the pattern to be tried.
         folded: the pattern runs on the folded text, where it is several times as fast as one that
             ignores case; it is written in lower case and ASCII letters then.
+        maybe: a cheap look at the text; the pattern is tried only if it says yes.
+        shared: other rules have the same pattern; its matches are looked for once.
         accept: the test that a match must pass.
         score: decides between overlapping finds, 0 to 1.
     """
@@ -207,29 +240,25 @@ class Rule:
     digits: int = 0
     needs: frozenset[str] = frozenset()
     folded: bool = False
+    shared: bool = False
+    maybe: Callable[[Scan], bool] | None = None
     accept: Accept = field(default=_always)
     score: float = 0.8
 
-    def may_hit(self, scan: Scan) -> bool:
-        """Whether the pattern is worth trying; says no only where it cannot match."""
-        if self.digits > scan.digits:
-            return False
-        if self.needs and not self.needs <= scan.features:
-            return False
-        if self.cues and self.cues.isdisjoint(scan.vocabulary):
-            return False
-        if self.gate:
-            lower = scan.lower
-            return any(part in lower for part in self.gate)
-        return True
-
     def spans(self, scan: Scan) -> list[tuple[int, int]]:
-        """Where the rule applies in ``scan``, whatever :meth:`may_hit` says."""
-        group = "x" if "x" in self.pattern.groupindex else 0
+        """Where the rule applies in ``scan``."""
+        pattern, accept = self.pattern, self.accept
+        group = "x" if "x" in pattern.groupindex else 0
+        if self.shared:
+            matches = scan.memo.get(pattern)
+            if matches is None:
+                matches = scan.memo[pattern] = list(pattern.finditer(scan.text))
+        else:
+            matches = pattern.finditer(scan.lower if self.folded else scan.text)
         return [
             match.span(group)
-            for match in self.pattern.finditer(scan.lower if self.folded else scan.text)
-            if match.end(group) > match.start(group) and self.accept(match, scan)
+            for match in matches
+            if match.end(group) > match.start(group) and accept(match, scan)
         ]
 
 

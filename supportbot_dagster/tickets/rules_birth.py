@@ -125,6 +125,7 @@ BIRTH = [
         ),
         digits=6,
         accept=_follows_name,
+        needs=frozenset({"date"}),
         score=0.85,
     ),
     Rule(

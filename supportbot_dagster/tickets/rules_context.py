@@ -273,7 +273,7 @@ CONTEXT_HANDLE = [
             r":=]{1,2}[\"'(@]?(?P<x>[A-Za-z0-9][\w.\-]{2,40})",
         ),
         cues=word_set(
-            "goes go known aka a username user handle nick nickname gamertag gamer tag ign alias "
+            "goes go known aka k username user handle nick nickname gamertag gamer tag ign alias "
             "screenname screen login account profile player display"
         ),
         accept=_is_name_of_somebody,

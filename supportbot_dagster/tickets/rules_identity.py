@@ -101,6 +101,7 @@ GOVERNMENT_ID = [
             or "social" in scan.before(match.start("x"), 30)
         ),
         digits=9,
+        needs=frozenset({"social"}),
         score=0.9,
     ),
     Rule(
@@ -120,6 +121,7 @@ GOVERNMENT_ID = [
         ),
         digits=6,
         accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
+        needs=frozenset({"five"}),
         score=0.9,
     ),
     Rule(
@@ -136,6 +138,7 @@ GOVERNMENT_ID = [
         ),
         digits=4,
         accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
+        needs=frozenset({"state"}),
         score=0.88,
     ),
 ]
@@ -400,8 +403,8 @@ _PART = (
 )
 _CHAIN = re.compile(
     # its first line holds a number or a building, so that a name above the address is none of it
-    r"(?<![\w@./#\-])(?=[^\n]{0,120}?(?:\d|\b(?:House|Cottage|Farm|Barn|Forge|Mill|Lodge|Hall|"
-    r"Court|"
+    r"(?<![\w@./#\-])(?=[^\n\d]{0,120}+\d|[^\n]{0,120}?(?:\b(?:House|Cottage|Farm|Barn|Forge|Mill|"
+    r"Lodge|Hall|Court|"
     r"Lane|Road|Street|Close)\b))(?P<x>(?:(?:\d{1,4}[ ]?(?:bis|ter|[A-Za-z])?,?[ ])?(?:rue|avenue|"
     r"boulevard|calle|via|rua|avenida|ulica|"
     r"jalan|chemin|piazza|place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del|dei|"
@@ -463,6 +466,21 @@ def _is_chain(match: re.Match[str], scan: Scan) -> bool:
     return (
         (post and (street or cue or numbered)) and (street or cue or value.count(",") >= 1)
     ) or (street and numbered and cue)
+
+
+_STREET_WORDS = frozenset(re.findall(r"[a-z]{2,}", _STREET_WORD.pattern.lower()))
+_STREET_ENDS = (
+    "strase", "strasse", "str", "weg", "platz", "gasse", "straat", "gracht", "laan", "plein", "gata"
+                                                                                              "n",
+    "vej", "gade", "veien", "katu", "tie", "utca", "sokak", "caddesi",
+)  # fmt: skip
+
+
+def _may_hold_address(scan: Scan) -> bool:
+    """Whether a street's word or the form of a postcode is anywhere in the text."""
+    if "post" in scan.features or not _STREET_WORDS.isdisjoint(scan.vocabulary):
+        return True
+    return any(word.endswith(_STREET_ENDS) for word in scan.vocabulary)
 
 
 _STREET_CUES = word_set(
@@ -543,7 +561,15 @@ _GERMANIC_STREETS = (
     "zum ",
 )
 ADDRESS = [
-    Rule("ADDRESS", _CHAIN, gate=(",", "\n"), digits=1, accept=_is_chain, score=0.875),
+    Rule(
+        "ADDRESS",
+        _CHAIN,
+        gate=(",", "\n", " - "),
+        digits=1,
+        maybe=_may_hold_address,
+        accept=_is_chain,
+        score=0.875,
+    ),
     Rule(
         "ADDRESS",
         regex(
@@ -660,6 +686,7 @@ ADDRESS = [
             flags=0,
         ),
         digits=True,
+        needs=frozenset({"postcode"}),
         score=0.8,
     ),
     Rule(
@@ -676,6 +703,7 @@ ADDRESS = [
             flags=0,
         ),
         digits=4,
+        needs=frozenset({"four"}),
         score=0.85,
     ),
     Rule(
@@ -730,12 +758,14 @@ ADDRESS = [
             and re.search(r"[A-Z][a-z]+-(?:ku|shi|cho|dori)|,|\u3012", match["x"]) is not None
         ),
         digits=4,
+        needs=frozenset({"date"}),
         score=0.8,
     ),
     Rule(
         "LOCATION",
         regex(r"(?<![\w.\-])(?P<x>-?\d{1,2}\.\d{4,8},[ ]?-?\d{1,3}\.\d{4,8})(?![\w.])"),
         digits=8,
+        needs=frozenset({"degrees"}),
         score=0.8,
     ),
 ]

@@ -75,6 +75,7 @@ CARD = [
         regex(r"(?<![\w.\-/+])(?P<x>\d(?:[ -]{0,2}\d){11,18})(?![\w]|[.\-]\d)"),
         accept=_is_card,
         digits=12,
+        needs=frozenset({"twelve"}),
         score=0.94,
     ),
     Rule(
@@ -111,6 +112,7 @@ CARD = [
         accept=lambda match, scan: (
             len(digits_of(scan.text[max(0, match.start() - 24) : match.start()])) >= 13
         ),
+        needs=frozenset({"twelve"}),
         score=0.9,
     ),
     Rule(
@@ -314,6 +316,7 @@ IBAN = [
         ),
         accept=_is_iban,
         digits=6,
+        needs=frozenset({"iban"}),
         score=0.95,
     ),
     Rule(
@@ -372,7 +375,7 @@ WALLET = [
         ),
         accept=_is_wallet,
         digits=1,
-        needs=frozenset({"run24"}),
+        needs=frozenset({"long"}),
         score=0.96,
     ),
 ]
@@ -481,7 +484,7 @@ IP = [
         "IP",
         regex(r"(?<=[a-z]-)(?P<x>\d{1,3}(?:-\d{1,3}){3})(?=\.)"),
         digits=4,
-        needs=frozenset({"dash"}),
+        needs=frozenset({"hosted"}),
         score=0.8,
     ),
     Rule(
@@ -525,20 +528,6 @@ _OTHER_NUMBER = re.compile(
     r"\b(?:order|invoice|ticket|case|account|customer|card|issue|build|version|serial|tracking|"
     r"reference|ref|id|timestamp|epoch|vat|tax|iban|po)\b[^.\n]{0,18}$"
 )
-_PHONE_REGIONS = ("US", "GB", "DE", "FR", "AU", "IN", "BR", "IT", "ES", "NL", "JP", "ZA", "MX")
-
-
-def _valid_phone(value: str, regions: tuple[str, ...]) -> bool:
-    import phonenumbers
-
-    for region in regions:
-        try:
-            number = phonenumbers.parse(value, region)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number(number):
-            return True
-    return False
 
 
 def _is_phone(match: re.Match[str], scan: Scan) -> bool:
@@ -582,16 +571,12 @@ def _is_phone(match: re.Match[str], scan: Scan) -> bool:
         return True
     grouped = re.search(r"[ ()\-/.]", value) is not None
     if value.startswith(("0", "(0")) and len(digits) >= 9:
-        return (
-            grouped
-            or (len(digits) in (10, 11) and _valid_phone(value, _PHONE_REGIONS))
-            or (digits.startswith("07") and len(digits) == 11)
-        )
+        return grouped or len(digits) in (10, 11)
     if grouped:
         shape = [len(part) for part in re.split(r"[ ()\-/.]+", value.strip("()")) if part]
         if len(digits) < 9 or (set(shape[1:]) == {3} and shape[0] <= 3 and " " in value):
             return False  # 500 000 000: a number with thousands separators
-        return "." not in value and _valid_phone(value, _PHONE_REGIONS)
+        return "." not in value and len(digits) <= 12
     return len(digits) == 10 and digits[0] in "6789" and digits not in "98765432109876"
 
 
@@ -619,6 +604,7 @@ PHONE = [
         ),
         accept=_is_phone,
         digits=7,
+        needs=frozenset({"seven"}),
         score=0.82,
     ),
     Rule(

@@ -156,9 +156,15 @@ SECRET = [
             "atlasv1",
             "vault:",
             "hvs.",
-            "ac",
         ),
         accept=_looks_random,
+        score=0.98,
+    ),
+    Rule(
+        "SECRET",
+        regex(r"(?<!\w)AC[0-9a-f]{32}(?!\w)", flags=0),
+        digits=1,
+        needs=frozenset({"run32"}),
         score=0.98,
     ),
     Rule(
@@ -189,7 +195,7 @@ SECRET = [
         regex(r"(?<![\w\-/#])(?P<x>[0-9a-f]{32,256})(?![\w\-])"),
         accept=_hex_secret,
         digits=1,
-        needs=frozenset({"run32"}),
+        needs=frozenset({"hex", "run32"}),
         score=0.85,
     ),
     Rule(
@@ -197,7 +203,7 @@ SECRET = [
         regex(r"(?<![\w\-/+.@#])(?P<x>[A-Za-z0-9+/_\-]{24,500}={0,2})(?![\w\-])", flags=0),
         accept=_base64_secret,
         digits=1,
-        needs=frozenset({"run24"}),
+        needs=frozenset({"long"}),
         score=0.84,
     ),
     Rule(

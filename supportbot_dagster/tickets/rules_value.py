@@ -373,6 +373,7 @@ REFERENCE_VALUE = [
                 is not None
             )
         ),
+        needs=frozenset({"parts"}),
         score=0.74,
     ),
     Rule(
@@ -399,7 +400,7 @@ REFERENCE_VALUE = [
         "REFERENCE",
         regex(r"(?<![\w./:=@\-#&])(?P<x>[A-Z0-9]{6,14})(?![\w@/=(\-]|[.:]\w)", flags=0),
         digits=2,
-        needs=frozenset({"coded"}),
+        needs=frozenset({"turns", "coded"}),
         accept=_is_mixed,
         score=0.73,
     ),
@@ -409,7 +410,7 @@ REFERENCE_VALUE = [
             r"(?<![\w./:=@\-#&+\\])(?P<x>[a-z][a-z._]{2,24}\d{1,4})(?![\w@/=(:\-]|[.]\w)", flags=0
         ),
         digits=1,
-        needs=frozenset({"coded"}),
+        needs=frozenset({"lettered", "coded"}),
         accept=_is_handle_with_digits,
         score=0.7,
     ),
@@ -417,7 +418,7 @@ REFERENCE_VALUE = [
         "SECRET",
         regex(r"(?<![\w./:=@\-#])(?P<x>[0-9a-f]{16,31})(?![\w@/=(\-])", flags=0),
         digits=3,
-        needs=frozenset({"run16"}),
+        needs=frozenset({"hex"}),
         accept=lambda match, scan: (
             len(set(match["x"])) > 5
             and not match["x"].isdigit()
@@ -455,7 +456,9 @@ REFERENCE_VALUE = [
 
 
 def _value_or_list(match: re.Match[str], scan: Scan) -> bool:
-    value = value_of(match)
+    value = match["x"]
+    if sum(map(str.isdigit, value)) < 3 and not (len(value) == 6 and value.isupper()):
+        return False
     forms: set[str] = scan.memo.setdefault("forms", set())
     if _is_value(match, scan):
         forms.add(_form(value))
@@ -571,6 +574,7 @@ CODE = [
         gate=("-",),
         digits=3,
         accept=_is_licence,
+        needs=frozenset({"licence"}),
         score=0.845,
     ),
     Rule(
@@ -583,6 +587,7 @@ CODE = [
             and re.search(r"codes?|keys?|vouchers?|tokens?", scan.before(match.start("x"), 90))
             is not None
         ),
+        needs=frozenset({"dashed"}),
         score=0.85,
     ),
     Rule(
@@ -722,6 +727,7 @@ STATE_VALUE = [
             )
             or re.search(r"\b(?:sort|bank)\b", scan.before(match.start("x"), 40)) is not None
         ),
+        needs=frozenset({"sort"}),
         score=0.8,
     ),
     Rule(
@@ -757,6 +763,7 @@ STATE_VALUE = [
             is None
             and _clause(scan.before(match.start(), 60)).isdisjoint(_FAULTS)
         ),
+        needs=frozenset({"five"}),
         score=0.75,
     ),
     Rule(

@@ -340,23 +340,46 @@ def is_slug(match: re.Match[str], scan: Scan) -> bool:
 
 
 URL = [
-    Rule("SECRET", regex(_URL), gate=("://",), accept=_url_is("secret"), score=0.97),
-    Rule("URL", regex(_URL), gate=("://",), accept=_url_is("signed", "foreign"), score=0.92),
+    Rule("SECRET", regex(_URL), shared=True, gate=("://",), accept=_url_is("secret"), score=0.97),
+    Rule(
+        "URL",
+        regex(_URL),
+        shared=True,
+        gate=("://",),
+        accept=_url_is("signed", "foreign"),
+        score=0.92,
+    ),
     Rule(
         "URL",
         regex(_BARE),
+        shared=True,
         needs=frozenset({"host"}),
         accept=_bare_is("signed", "foreign"),
         score=0.6,
     ),
-    Rule("SECRET", regex(_BARE), needs=frozenset({"host"}), accept=_bare_is("secret"), score=0.96),
+    Rule(
+        "SECRET",
+        regex(_BARE),
+        shared=True,
+        needs=frozenset({"host"}),
+        accept=_bare_is("secret"),
+        score=0.96,
+    ),
 ]
 
 WORKSPACE = [
-    Rule("WORKSPACE_URL", regex(_URL), gate=("://",), accept=_url_is("workspace"), score=0.96),
+    Rule(
+        "WORKSPACE_URL",
+        regex(_URL),
+        shared=True,
+        gate=("://",),
+        accept=_url_is("workspace"),
+        score=0.96,
+    ),
     Rule(
         "WORKSPACE_URL",
         regex(_BARE),
+        shared=True,
         needs=frozenset({"host"}),
         accept=_bare_is("workspace"),
         score=0.96,
