@@ -19,11 +19,12 @@ from supportbot_dagster.tickets.persons import (
     Span,
     closing_lines,
     lines_of,
+    reader_of,
     same_line_closes,
     signature_block,
     take_name,
 )
-from supportbot_dagster.tickets.rule import Scan, Token
+from supportbot_dagster.tickets.rule import Scan, Token, folded_regex, regex
 from supportbot_dagster.tickets.words import COMMON, GIVEN, SURNAME, THING, word_set, words
 
 _JOB_WORDS = word_set(
@@ -101,10 +102,18 @@ _WITH_SUFFIX = re.compile(
     + r"(?![\w])\.?(?:[ ]\(haftungsbeschr\u00e4nkt\))?)"
 )
 _LEGAL_CUES = word_set(
-    "inc llc ltd gmbh ag sas sarl bv b v nv n pty pte plc corp corporation limited oy oyj ab aps a "
-    "s kk k srl spa sl sa lda llp kft zrt sp pvt kg ohg ug e eg sdn bhd co ltda eirl ood eood se "
-    "sti as pbc r d co op"
+    "Inc LLC Ltd GmbH AG SAS SARL BV B NV N Pty Pte PLC plc Corp Corporation Limited Oy Oyj AB ApS "
+    "A KK K Srl S SpA SL SA Lda LLP Kft Zrt sp s d Pvt Co-op KG OHG UG e eG Sdn Bhd Co Ltda EIRL "
+    "OOD EOOD SE AS Tic Sp PBC \u015eti"
 )
+"""The first words of the legal forms, as written."""
+
+
+def _may_hold_legal_form(scan: Scan) -> bool:
+    """Whether a legal form's first word stands anywhere but at the beginning."""
+    return any(token.text in _LEGAL_CUES for token in scan.tokens if token.gap[-1:] in {" ", "("})
+
+
 _NOUN = (
     r"(?:company|firm|start-?up|agency|employer|organi[sz]ation|business|studio|school|university|"
     r"clinic|practice|charity|client|customer|parent company|legal entity|shop|store|salon|club|"
@@ -120,11 +129,20 @@ _NOUNS = word_set(
     "restaurant cafe bakery gallery gym hotel farm vendor supplier merchant reseller landlord "
     "tenant agent broker distributor wholesaler association society church nursery daycare academy "
     "department foundation ngo shopfront label brand warehouse seller payee beneficiary debtor "
-    "creditor contractor subcontractor partner deal lead account start"
+    "creditor contractor subcontractor partner deal lead account start bank insurer carrier "
+    "courier union cooperative choir band council hospital surgery law"
 )
-_Place = tuple[re.Pattern[str], frozenset[str], frozenset[str], bool | None]
+_Place = tuple[re.Pattern[str], bool, frozenset[str], frozenset[str], bool | None]
+
+
+def _place(pattern: str, cues: str, lasts: str, lower: bool | None) -> _Place:
+    folded = "A-Z" not in pattern
+    compiled = folded_regex(pattern) if folded else regex(pattern)
+    return compiled, folded, word_set(cues), word_set(lasts), lower
+
+
 _COMPANY_PLACES: tuple[_Place, ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE | re.MULTILINE), word_set(cues), word_set(lasts), lower)
+    _place(pattern, cues, lasts, lower)
     for pattern, cues, lasts, lower in (
         (
             r"\b(?:this is|i'?m|i am|my name is|my name'?s|it'?s|here is|here's|here)\b"
@@ -544,7 +562,7 @@ def companies(scan: Scan) -> Iterator[Span]:
     """Positions of companies' names that nobody told of beforehand."""
     vocabulary = scan.vocabulary
     kind = words().kind
-    if not scan.prefilter or not _LEGAL_CUES.isdisjoint(vocabulary):
+    if not scan.prefilter or _may_hold_legal_form(scan):
         for match in _WITH_SUFFIX.finditer(scan.text):
             start = match.start("x")
             first = re.match(r"[\w'&]+ ", scan.text[start:])
@@ -563,11 +581,14 @@ def companies(scan: Scan) -> Iterator[Span]:
         for index, token in enumerate(scan.tokens)
         if index and (token.cap or not token.kind or token.gap[-1:].isdigit())
     }
-    for pattern, cues, lasts, lower in _COMPANY_PLACES:
+    shouted = reader_of(scan).shouted
+    for pattern, folded, cues, lasts, lower in _COMPANY_PLACES:
         if scan.prefilter and (cues.isdisjoint(vocabulary) or (lasts and lasts.isdisjoint(before))):
             continue
-        for match in pattern.finditer(scan.text):
+        for match in pattern.finditer(scan.lower if folded else scan.text):
             end = _take_company(scan, match.end(), lower=lower)
+            if end is not None and shouted and kind(scan.lower[match.end() : end].split()[0]):
+                continue  # where all words are capitals, only unknown ones may be names
             if (
                 end is not None
                 and scan.text[match.end() - 1] in "\"'"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from supportbot_dagster.tickets.rule import Scan, Token
+from supportbot_dagster.tickets.rule import Scan, Token, folded_regex
 from supportbot_dagster.tickets.words import (
     COMMON,
     GIVEN,
@@ -1049,7 +1049,6 @@ _LABEL_HEADS = word_set(
 )
 
 
-_I = re.IGNORECASE | re.MULTILINE
 _CLOSER = (
     r"(?:many thanks|thanks|thank you|thx|tnx|ty|tia|cheers|all the best|(?:my |very |with "
     r")?(?:best|kind|kindest|warm|warmest)(?: (?:regards|wishes))?|regards|rgds|brgds|br|kr|"
@@ -1064,19 +1063,17 @@ _CLOSER = (
     r"yours|sayg\u0131lar\u0131mla|selamlar|merci|danke|gracias|grazie|obrigad[oa]|god bless|"
     r"bless|kindly|much appreciated|over and out|best of luck|speak soon)"
 )
-CLOSING_LINE = re.compile(
+CLOSING_LINE = folded_regex(
     r"^[ ]*(?:.{0,120}[.!?] )?"
     + _CLOSER
     + r"(?: (?:so+ much|a (?:lot|million|bunch)|again|in advance|and regards|and best|"
     r"for \w[\w ]{0,40}|very much|all|team|everyone|and \w+ regards))*[ ,.!:\-)]*$",
-    _I,
 )
-SAME_LINE_CLOSE = re.compile(
+SAME_LINE_CLOSE = folded_regex(
     r"(?:^|[\n.!?,;)] {0,2})"
     + _CLOSER
     + r"[,!.;:]?(?: in advance| again| a (?:lot|million|bunch)| so+ much| guys| all)?[,!.;:]?"
     r"(?: ?[-~]{1,2})? (?=[^\n]{2,60}$)",
-    _I,
 )
 CLOSING_CUES = word_set(
     "thanks thank thx tnx ty tia cheers best regards rgds brgds br kr sincerely yours ta "
@@ -1289,7 +1286,7 @@ def same_line_closes(scan: Scan) -> list[int]:
     if found is None:
         found = scan.memo["same lines"] = []
         if not scan.prefilter or not CLOSING_CUES.isdisjoint(scan.vocabulary):
-            found += [match.end() for match in SAME_LINE_CLOSE.finditer(scan.text)]
+            found += [match.end() for match in SAME_LINE_CLOSE.finditer(scan.lower)]
     return found
 
 
@@ -1302,7 +1299,7 @@ def closing_lines(scan: Scan) -> list[int]:
             found += [
                 number
                 for number, (start, end) in enumerate(lines_of(scan))
-                if CLOSING_LINE.match(scan.text[start:end])
+                if CLOSING_LINE.match(scan.lower[start:end])
             ]
     return found
 
@@ -1325,7 +1322,7 @@ def _signature_block(scan: Scan, lines: list[tuple[int, int]]) -> tuple[Span, li
     for index in range(len(lines) - 1, max(0, len(lines) - 6), -1):
         start, end = lines[index]
         text = scan.text[start:end]
-        if "?" in text or end - start > 110 or CLOSING_LINE.match(text):
+        if "?" in text or end - start > 110 or CLOSING_LINE.match(scan.lower[start:end]):
             return None
         while scan.text[start] in "-~/ *" and start < end - 1:
             start += 1

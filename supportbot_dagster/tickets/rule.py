@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any
 
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import THING, words
+from supportbot_dagster.tickets.words import THING, fold, words
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['\-][^\W\d_]+)*")
 _CODE_BEFORE = frozenset("._@\\#&$%<={~0123456789")
@@ -192,6 +192,7 @@ _SHAPES = (
     ("hex", re.compile(r"[0-9a-fA-F]{16}")),
     ("long", re.compile(r"[\w+/\-]{24}")),
     ("hosted", re.compile(r"\d-\d{1,3}-\d{1,3}-\d")),
+    ("value", re.compile(r"\d\S*\d\S*\d|[A-Z0-9]{6}")),
     ("iban", re.compile(r"[A-Z]{2}\d{2}")),
     ("post", re.compile(r"[A-Z]\d|\d[A-Z]|\d{4}|\d{3} \d{2}|\d{2}-\d{3}")),
     ("state", re.compile(r"[A-Z]\d|\d[A-Z]|\d\.\d{3}\.\d|\d{6}[\-+]\d|\d{3} \d\d \d\d")),
@@ -265,6 +266,15 @@ class Rule:
 def regex(pattern: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
     """A compiled pattern; ``^`` and ``$`` are those of a line. Case is ignored by default."""
     return re.compile(pattern, flags | re.MULTILINE)
+
+
+def folded_regex(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """A pattern for the folded text: several times as fast as one that ignores case.
+
+    It is written in lower case; letters with accents lose them as the text does.
+    """
+    plain = re.sub(r"\\u([0-9a-f]{4})", lambda match: fold(chr(int(match[1], 16))), pattern)
+    return re.compile(plain, flags | re.MULTILINE)
 
 
 def value_of(match: re.Match[str]) -> str:

@@ -249,6 +249,24 @@ def _number_noun(before: str) -> bool:
     return label["noun"] not in _NO_NOUN or (label["of"] is not None and label["noun"] in _OWNS)
 
 
+_LABEL_WORDS = word_set(
+    "no nos nr num number numbers id ids code codes ref refs reference references numero nro numer "
+    "cislo broj szam stevilka sifra codigo codice mrn trn utr awb pnr rma uuid arn urn imei sn s n "
+    "tracking document documents invoice docket order booking membership card consignment parcel "
+    "policy claim account contract reservation license licence permit certificate case file loan "
+    "receipt ticket shipment customer patient member mandate subscription"
+)
+
+
+def _may_be_labelled(scan: Scan) -> bool:
+    """Whether anything in the text says what a number is."""
+    if not _LABEL_WORDS.isdisjoint(scan.vocabulary):
+        return True
+    if any(sign in scan.lower for sign in ("#", "\u2116", "n\u00ba")):
+        return True
+    return any(word.endswith(("nummer", "number", "nr")) for word in scan.vocabulary)
+
+
 def _spaced(match: re.Match[str], scan: Scan) -> bool:
     value = value_of(match)
     before = scan.before(start_of(match), 60)
@@ -443,6 +461,7 @@ REFERENCE_VALUE = [
         regex(_VALUE, flags=0),
         digits=2,
         accept=lambda m, s: _value_or_list(m, s),
+        needs=frozenset({"value"}),
         score=0.74,
     ),
     Rule(
@@ -450,6 +469,7 @@ REFERENCE_VALUE = [
         regex(r"(?=[A-Z\d])(?<![\w.,:/@\-+])" + _SPACED, flags=0),
         digits=3,
         accept=_spaced,
+        maybe=_may_be_labelled,
         score=0.74,
     ),
 ]
