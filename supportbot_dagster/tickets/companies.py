@@ -19,6 +19,7 @@ from supportbot_dagster.tickets.persons import (
     Span,
     closing_lines,
     lines_of,
+    looks_like_name,
     reader_of,
     same_line_closes,
     signature_block,
@@ -309,6 +310,13 @@ _COMPANY_PLACES: tuple[_Place, ...] = tuple(
             False,
         ),
         (
+            r"\b(?:here|admin|team|office) \((?:the )?(?=(?-i:[A-Z])[^\W\d_]+[ "
+            r"](?-i:[A-Z])[^\W\d_]+)",
+            "here admin team office",
+            "",
+            False,
+        ),
+        (
             r"\b(?:place|outfit|shop|firm|company|someone|business|store) called [\"']?",
             "called",
             "called",
@@ -501,6 +509,21 @@ def _named_after_trade(scan: Scan) -> Iterator[Span]:
 _PLACED = word_set("at for from by with of on to via per behalf called")
 
 
+_UI_NOUNS = word_set(
+    "button tab page menu screen dialog section field view mode plan tier theme setting settings "
+    "option options column report feature role team name access link list editor panel sidebar "
+    "toolbar template key code number password mail email account user type date time status id "
+    "form table chart board center centre store time zone step version update sync import export "
+    "search filter help desk"
+)
+_UI_AROUND = re.compile(
+    r"[>\"'\u2192]|\b(?:click|clicked|press|tap|choose|select|open|go to|under|menu|button|toggle|"
+    r"switch|tick|"
+    r"setting|option|called|feature|error|plugin|theme|template|preset|game|level|recipe|song|film|"
+    r"movie|font|driver|firmware|version|update)\b"
+)
+
+
 def _name_in_place(scan: Scan, before: str, run: list[Token]) -> Span | None:
     """Capitals after a preposition, of which one is no vocabulary: "at Te Awa Polytechnic"."""
     if run[0].gap != " " or before not in _PLACED or not run[-1].text[-1].isalpha():
@@ -515,7 +538,16 @@ def _name_in_place(scan: Scan, before: str, run: list[Token]) -> Span | None:
     person = bool(first.kind & GIVEN) and not first.kind & COMMON
     if unknown and ends and not person and last.low not in _JOB_WORDS:
         return first.start, last.end
-    return None
+    # ordinary words: "insured with Castle Keep Mutual"
+    after = scan.lower[last.end : last.end + 14]
+    plain = (
+        before in {"with", "at", "by"}
+        and not any(t.kind & THING for t in run)
+        and all(looks_like_name(t) and t.low not in _UI_NOUNS | _JOB_WORDS for t in run)
+        and not _UI_AROUND.search(scan.before(first.start, 60))
+        and not re.match(r" ?(?:>|\u2192|/)| (?:" + "|".join(_UI_NOUNS) + r")\b", after)
+    )
+    return (first.start, last.end) if plain and len(run) in {2, 3} and not person else None
 
 
 def _trade_name(scan: Scan, run: list[Token], *, joined: bool) -> Span | None:
@@ -569,7 +601,7 @@ def companies(scan: Scan) -> Iterator[Span]:
             # "For Acme Ltd": the sentence's first word is none of the name
             while (
                 first
-                and scan.lower[start : start + first.end() - 1] in _LEADING
+                and scan.lower[start : start + first.end() - 1] in _LEADING | _NOUNS
                 and len(match["x"].split()) > 2
             ):
                 start += first.end()

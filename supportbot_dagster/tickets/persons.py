@@ -145,6 +145,16 @@ _TO_SOMEBODY = word_set(
     "sub colleague trainer reach reached cover covering whom who's spare excuse"
 )
 """Words that are rather followed by a person than by a thing."""
+_MONTHS = word_set("january april may june july august march mai mar jan juni juli avril")
+_RECORDED = word_set(
+    "patient tenant pupil student insured claimant policyholder payee passenger resident deceased "
+    "beneficiary applicant"
+)
+_AFTER_FAMILY = re.compile(
+    r"[.,!?;)]|$| (?:at|and|are|were|have|had|moved|live|lived|in|from|next|who|want|left|of|"
+    r"will)\b",
+    re.MULTILINE,
+)
 _QUOTATION = re.compile(r'(?<!\w)"[^"\n]{1,80}"(?!\w)')
 _SPEAKER = re.compile(
     r"\b(?:bot|chatbot|assistant|alexa|siri|narrator|voice|robot)\b[^\"\n]{0,24}$"
@@ -485,6 +495,11 @@ class Reader:
         low, kind = token.low, token.kind
         if token.code or low in self.own:
             return None
+        if low in _MONTHS and any(map(str.isdigit, token.gap)):
+            return None  # 1 May
+        kept = self._on_record(index) or self._family(index)
+        if kept is not None:
+            return kept
         place = self._place(index)
         if not token.cap:
             return self._judge_lower(index, place)
@@ -608,6 +623,39 @@ class Reader:
         if kind & (COMMON | THING):
             return None
         return self._judge_unknown(index, at, end, likely=likely, said=said)
+
+    def _on_record(self, index: int) -> tuple[int, int, int] | None:
+        """Two capitals after a word for somebody on record: "Patient Teddy Marsh"."""
+        tokens = self.tokens
+        token = tokens[index]
+        if not index or index + 1 >= len(tokens) or token.gap not in {" ", ": "}:
+            return None
+        before, after = tokens[index - 1], tokens[index + 1]
+        if before.low not in _RECORDED or not (token.cap and after.cap and after.gap == " "):
+            return None
+        if not (looks_like_name(token) and looks_like_name(after)) or self._cap_at(index + 2):
+            return None
+        if {token.low, after.low} & (_PRODUCT | NOT_NAMES | _RECORDED):
+            return None
+        return token.start, after.end, index + 2
+
+    def _family(self, index: int) -> tuple[int, int, int] | None:
+        """A family in the plural: "the Petrovics at number 3"."""
+        token = self.tokens[index]
+        if (
+            not token.cap
+            or token.low[-1] != "s"
+            or token.kind & (COMMON | THING)
+            or self._prev(index) != "the"
+            or not looks_like_name(token)
+            or self._quoted(index)
+            or len(token.low) < 5
+        ):
+            return None
+        stem = words().kind(token.low[:-1])
+        if stem & (COMMON | THING) or _AFTER_FAMILY.match(self.text, token.end) is None:
+            return None
+        return token.start, token.end, index + 1
 
     def _judge_unknown(
         self, index: int, at: int, end: int, *, likely: bool, said: bool
@@ -746,7 +794,7 @@ class Reader:
     def _judge_lower(self, index: int, place: int) -> tuple[int, int, int] | None:
         token = self.tokens[index]
         low, kind = token.low, token.kind
-        if low in NOT_NAMES or not token.text.islower():
+        if low in NOT_NAMES or low in _FAMILY or not token.text.islower():
             return None
         sure = kind & GIVEN and not kind & (COMMON | THING)
         if place == 3:

@@ -251,9 +251,9 @@ class Rule:
         pattern, accept = self.pattern, self.accept
         group = "x" if "x" in pattern.groupindex else 0
         if self.shared:
-            matches = scan.memo.get(pattern)
+            matches = scan.memo.get(pattern.pattern)
             if matches is None:
-                matches = scan.memo[pattern] = list(pattern.finditer(scan.text))
+                matches = scan.memo[pattern.pattern] = list(pattern.finditer(scan.text))
         else:
             matches = pattern.finditer(scan.lower if self.folded else scan.text)
         return [

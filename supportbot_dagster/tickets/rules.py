@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from supportbot_dagster.tickets.rule import Rule
 from supportbot_dagster.tickets.rules_birth import BIRTH
-from supportbot_dagster.tickets.rules_context import CONTEXT_HANDLE, CONTEXT_SECRET
+from supportbot_dagster.tickets.rules_context import CONTEXT_HANDLE, CONTEXT_PAPER, CONTEXT_SECRET
 from supportbot_dagster.tickets.rules_identity import ADDRESS, GOVERNMENT_ID, REFERENCE, UUID
 from supportbot_dagster.tickets.rules_number import CARD, IBAN, IP, MAC, PHONE, WALLET
 from supportbot_dagster.tickets.rules_secret import PASSWORD, SECRET
@@ -28,7 +28,7 @@ RULES: dict[str, list[Rule]] = {
     "ip": IP,
     "mac": MAC,
     "phone": PHONE,
-    "government_id": GOVERNMENT_ID + STATE_VALUE,
+    "government_id": GOVERNMENT_ID + STATE_VALUE + CONTEXT_PAPER,
     "reference": REFERENCE + REFERENCE_VALUE,
     "uuid": UUID,
     "address": ADDRESS,

@@ -85,6 +85,7 @@ def _is_birth(match: re.Match[str], scan: Scan) -> bool:
     return _BREAK.search(between) is None and _OTHER.search(between) is None
 
 
+_RECORDED = word_set("patient student pupil insured claimant child son daughter baby")
 _CAPITALISED = re.compile(r"\b[A-Z\u00c0-\u00de][\w'\-]+$")
 _FULL_NAME = re.compile(
     r"(?P<a>[A-Z\u00c0-\u00de][\w'\-]+)(?:[ ][A-Z]\.)?[ "
@@ -102,6 +103,9 @@ def _follows_name(match: re.Match[str], scan: Scan) -> bool:
         return False
     kind = words().kind
     first, last = kind(fold(name["a"])), kind(fold(name["b"]))
+    given = scan.before(name.start(), 12).rstrip().rpartition(" ")[2]
+    if given in _RECORDED:
+        return True
     return (not first or bool(first & GIVEN)) and not last & (COMMON | THING)
 
 
@@ -120,12 +124,15 @@ BIRTH = [
         # right after a person's full name: "little Noe Garnier, 04/11/2019, allergic to nuts"
         regex(
             r"(?<=[^\W\d_])(?:,| \(|,? -)[ ]?\*?[ ]?(?P<x>\d{1,2}[./\-]\d{1,2}[./\-](?:19|20)\d\d|"
-            r"(?:19|20)\d\d-\d\d-\d\d)(?=[,.;)\n]|[ ]*\Z)(?!\.\d)",
+            r"(?:19|20)\d\d-\d\d-\d\d|\d{1,2}(?:st|nd|rd|th|\.)?[ ](?:of[ ])?"
+            + _MONTH
+            + r"[ ,]{1,2}(?:19|20)\d\d)(?=[,.;)\n]|[ ]*\Z)(?!\.\d)",
             flags=0,
         ),
-        digits=6,
+        folded=True,
+        digits=5,
         accept=_follows_name,
-        needs=frozenset({"date"}),
+        needs=frozenset({"four"}),
         score=0.85,
     ),
     Rule(

@@ -95,7 +95,8 @@ def _is_secret_word(match: re.Match[str], scan: Scan) -> bool:
 _DIGITS_OPENER = re.compile(
     r"\b(?:pass ?codes?|[mtu]?pins?|otp|(?:backup|recovery|gate|door|alarm|entry|unlock|safe|"
     r"locker|lock ?box|key ?box|pairing|verification|security|login|sign-?in|confirmation|one-time|"
-    r"2fa|mfa|sms|access|parental|parents?|child|guest|staff|screen|sim|puk)(?: control)?[ "
+    r"2fa|mfa|sms|access|parental|parents?|child|guest|staff|screen|sim|puk|engineer|manager|"
+    r"master|installer|service|till)(?: control)?[ "
     r"-]?codes?|"
     r"codes? (?:used to be|has been|should be|will be)|combination|(?:the|his|her|my|their|your|"
     r"any|no) code(?=[^.!?\n]{0,16}"
@@ -133,6 +134,29 @@ def _is_short_code(match: re.Match[str], scan: Scan) -> bool:
     return not documented(scan, start, end)
 
 
+_PAPER = re.compile(
+    r"\b(?:my|his|her|their|the|national|photo|own|card|customer'?s) (?:id|i\.d\.|identity card|"
+    r"passport|"
+    r"driving licen[cs]e|driver'?s? licen[cs]e|permit|residence card|document)\b[^\n]{0,50}$"
+)
+CONTEXT_PAPER = [
+    Rule(
+        "ID",
+        # "send a photo of my ID; I'd rather type it: X4RTBPFW4"
+        regex(
+            r"(?<![\w./:=@\-#])(?P<x>(?=[A-Z0-9]{0,10}\d)(?=[A-Z0-9]{0,10}[A-Z])[A-Z0-9]{8,12})(?!["
+            r"\w@/=\-])",
+            flags=0,
+        ),
+        cues=word_set("id i identity passport licence license permit residence document"),
+        digits=1,
+        accept=lambda match, scan: (
+            _PAPER.search(scan.before(match.start("x"), 90)) is not None
+            and not documented(scan, match.start("x"), match.end("x"))
+        ),
+        score=0.78,
+    ),
+]
 CONTEXT_SECRET = [
     Rule(
         "SECRET",

@@ -329,7 +329,7 @@ _STREET = (
     r"Crescent|Cres|Parkway|Pkwy|Highway|Hwy|Quay|Row|Mews|Gardens|Grove|Hill|Walk|Alley|Circle|"
     r"Cir|Trail|Wharf|Parade|Loop|Plaza|Pike)"
 )
-_TITLE = r"[A-Z\u00c0-\u00de][\w'\u00c0-\u024f.\-]{0,24}"
+_TITLE = r"(?:(?:St|Mt|Ft|Sta?)\.|[A-Z\u00c0-\u00de](?:[\w'\u00c0-\u024f\-]|\.(?=\w)){0,24})"
 _UNIT = (
     r"(?:,?[ ](?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Flat|Room|Rm|Building|Bldg|Level|"
     r"#)\.?[ ]?[\w\-]{1,8}|,?[ ]\d{1,3}(?:st|nd|rd|th)[ ](?:Floor|floor|Fl)\.?)?"

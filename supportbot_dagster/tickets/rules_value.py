@@ -724,11 +724,11 @@ def _near_state(match: re.Match[str], scan: Scan) -> bool:
 
 
 _NO_OFFICE = frozenset(
-    "USD EUR GBP CHF SEK NOK DKK PLN INR JPY CNY AUD CAD NZD ZAR UAH AED SAR KES NGN BRL MXN UTC "
-    "GMT KB MB GB TB RFC ISO DIN EN CVE PID ERROR ERR HTTP SHA MD ROW LINE ID API SDK PR MR OK TO "
-    "AT IN ON BY OF CALL TEL FAX MOB PH CELL HTTPS CODE CODES BUILD VERSION PORT STEP PAGE MODEL "
-    "HEX TZ IST EST PST GET POST PUT LTS BUG TASK US RGB MM CM KM HZ KHZ MHZ GHZ DPI MAX MIN NET "
-    "SKU EAN ISBN ISSN RAM "
+    "SMTP IMAP POP DNS TCP UDP TLS SSL USD EUR GBP CHF SEK NOK DKK PLN INR JPY CNY AUD CAD NZD ZAR "
+    "UAH AED SAR KES NGN BRL MXN UTC GMT KB MB GB TB RFC ISO DIN EN CVE PID ERROR ERR HTTP SHA MD "
+    "ROW LINE ID API SDK PR MR OK TO AT IN ON BY OF CALL TEL FAX MOB PH CELL HTTPS CODE CODES "
+    "BUILD VERSION PORT STEP PAGE MODEL HEX TZ IST EST PST GET POST PUT LTS BUG TASK US RGB MM CM "
+    "KM HZ KHZ MHZ GHZ DPI MAX MIN NET SKU EAN ISBN ISSN RAM "
     "CPU HDD SSD INFO WARN DEBUG TRACE".split()
 )
 STATE_VALUE = [
@@ -776,8 +776,8 @@ STATE_VALUE = [
             and not documented(scan, match.start("x"), match.end("x"))
             and UNIT_AFTER.match(scan.after(match.end("x"))) is None
             and re.fullmatch(
-                r"(?:19|20)\d{6}|(?:19|20)\d\d[-. ]\d{1,2}[-. ]\d{1,2}|\d+(?:\.\d+)+|\d{1,3}(?:[. "
-                r"]000)+",
+                r"(?:19|20)\d{6}|(?:19|20)\d\d[-. ]\d{1,2}[-. ]\d{1,2}|(?:.* )?\d+(?:\.\d+)+|"
+                r"\d{1,3}(?:[. ]000)+",
                 match["x"],
             )
             is None
