@@ -704,7 +704,7 @@ class Reader:
             or previous in _TO_SOMEBODY
             or self._genitive(at - 1)
         ):
-            return None  # "the dropdown has Macedonia"
+            return None  # "the dropdown lists Macedonia"
         if not (likely or named or pair) and self._next(at - 1) in {"the", "a", "an"} and not said:
             return None  # "with Wayland the ghost is offset"
         return token.start, end, at
