@@ -124,9 +124,9 @@ class Scan:
     def features(self) -> frozenset[str]:
         """What the text holds, for the prefilter: see :data:`FEATURES`."""
         lower = self.lower
-        longest = max(map(len, lower.split()), default=0)
         found = {name for name, pattern in _FEATURES if pattern.search(lower)}
-        found.update(f"run{size}" for size in _RUNS if longest >= size)
+        if any(len(word) >= _RUN for word in lower.split()):
+            found.add("run32")
         if _MADE.search(self.text):
             found.add("made")
         if self.digits:
@@ -155,14 +155,13 @@ class Scan:
         return self.lower[position : position + length]
 
 
-_RUNS = (12, 16, 24, 32)
+_RUN = 32
 _FEATURES = (
     ("host", re.compile(r"\.[^\W\d_]{2}")),
     ("quad", re.compile(r"\.\d{1,3}\.\d")),
     ("hexes", re.compile(r"[:\-.][0-9a-f]{2,4}[:\-.][0-9a-f]{2}")),
     ("colons", re.compile(r":[0-9a-f]{0,4}:")),
     ("coded", re.compile(r"[^\W\d_][ \-_/#.]?\d")),
-    ("dash", re.compile(r"\d-\d")),
     (
         "street",
         re.compile(
@@ -172,7 +171,7 @@ _FEATURES = (
     ),
 )
 _MADE = re.compile(r"[A-Za-z0-9]_[A-Za-z0-9]|[a-z][A-Z][a-z]|\w#\d")
-_WITH_DIGIT = re.compile(r"\S*\d\S*")
+_WITH_DIGIT = re.compile(r"(?<!\S)[^\s\d]*+\d\S*")
 _SHAPES = (
     # of the words that hold a digit, next to each other: a few characters instead of the whole text
     ("postcode", re.compile(r"[A-Z]\d[A-Z\d]? \d[A-Z]|0AA")),
@@ -197,13 +196,11 @@ _SHAPES = (
     ("post", re.compile(r"[A-Z]\d|\d[A-Z]|\d{4}|\d{3} \d{2}|\d{2}-\d{3}")),
     ("state", re.compile(r"[A-Z]\d|\d[A-Z]|\d\.\d{3}\.\d|\d{6}[\-+]\d|\d{3} \d\d \d\d")),
 )
-FEATURES = frozenset(
-    {name for name, _ in (*_FEATURES, *_SHAPES)} | {f"run{size}" for size in _RUNS} | {"made"}
-)
+FEATURES = frozenset({name for name, _ in (*_FEATURES, *_SHAPES)} | {"made", "run32"})
 """Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of
-hexadecimal digits, colons with such between them, a letter next to a digit, a dash between digits,
-a street's word and a number, an underscore, a capital or a sign amid a word, a word of so many
-characters; and what the words with digits look like."""
+hexadecimal digits, colons with such between them, a letter next to a digit, a street's word and a
+number, an underscore, a capital or a sign amid a word, a word of 32 characters; and what the words
+with digits look like."""
 _CUE = re.compile(r"[^\W\d_]+")
 
 

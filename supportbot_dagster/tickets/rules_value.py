@@ -439,6 +439,7 @@ REFERENCE_VALUE = [
         needs=frozenset({"hex"}),
         accept=lambda match, scan: (
             len(set(match["x"])) > 5
+            and any(map(str.isdigit, match["x"]))
             and not match["x"].isdigit()
             and _clause(scan.before(match.start("x"), 60)).isdisjoint(_HEX_CONTEXT)
         ),
