@@ -317,6 +317,12 @@ _COMPANY_PLACES: tuple[_Place, ...] = tuple(
             False,
         ),
         (
+            r"\b(?:our|my) [a-z\-]{4,20} (?=(?-i:[A-Z])[^\W\d_]+ & (?-i:[A-Z]))",
+            "our my",
+            "",
+            False,
+        ),
+        (
             r"\b(?:place|outfit|shop|firm|company|someone|business|store) called [\"']?",
             "called",
             "called",

@@ -95,8 +95,8 @@ def _is_secret_word(match: re.Match[str], scan: Scan) -> bool:
 _DIGITS_OPENER = re.compile(
     r"\b(?:pass ?codes?|[mtu]?pins?|otp|(?:backup|recovery|gate|door|alarm|entry|unlock|safe|"
     r"locker|lock ?box|key ?box|pairing|verification|security|login|sign-?in|confirmation|one-time|"
-    r"2fa|mfa|sms|access|parental|parents?|child|guest|staff|screen|sim|puk|engineer|manager|"
-    r"master|installer|service|till)(?: control)?[ "
+    r"2fa|mfa|sms|access|parental|parents?|child|guest|staff|screen(?: ?time)?|sim|puk|engineer|"
+    r"manager|master|installer|service|till)(?: control)?[ "
     r"-]?codes?|"
     r"codes? (?:used to be|has been|should be|will be)|combination|(?:the|his|her|my|their|your|"
     r"any|no) code(?=[^.!?\n]{0,16}"

@@ -390,7 +390,8 @@ _WORD_OF_ADDRESS = (
 _NUMBER_OF_ADDRESS = r"\d(?:[\w/\-\u00ba]|\.(?=\w))*(?:\.(?=\u00ba|[ ]\u00ba))?"
 _SMALL = (
     r"(?:y|de|do|da|das|dos|du|des|der|den|la|le|el|del|am|an|auf|upon|on|of|the|und|e|na|nad|van|"
-    r"von|sur|sous|di|al|bin|mac|st\.|d'|l'|in)"
+    r"von|sur|sous|di|al|bin|mac|st\.|d'|l'|in|\u00fat|utca|t\u00e9r|ulica|katu|v\u00e4g|gata|gate|"
+    r"vei|gade|cad)"
 )
 _PART = (
     r"(?:(?:(?:ul|al|os|str|c|av|avda|jl|bd|r|pl)[./][ ]?|#[ ]?|(?:lote|lot|piso|apto|apt|bloco|"
