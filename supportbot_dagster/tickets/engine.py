@@ -9,14 +9,14 @@ seconds to import and the code location must load without them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.companies import companies, mail_hosts
 from supportbot_dagster.tickets.known import KnownIndex
-from supportbot_dagster.tickets.persons import persons
+from supportbot_dagster.tickets.persons import persons, share_products
 from supportbot_dagster.tickets.rule import Rule, Scan
 from supportbot_dagster.tickets.rules import RULES
 from supportbot_dagster.tickets.vendor import Vendor
@@ -73,11 +73,26 @@ class Engine:
     result: Any
     prefilter: bool = True
 
-    def analyze(
-        self, text: str, vendor: Vendor, known: KnownIndex | None, found: set[tuple[str, str]]
+    def analyze_all(
+        self,
+        texts: Sequence[str],
+        vendor: Vendor,
+        known: KnownIndex | None,
+        found: set[tuple[str, str]],
+    ) -> list[Analyzed]:
+        """What is found in the texts of one conversation.
+
+        Entity and text of names are added to ``found``.
+        """
+        scans = [make_scan(text, vendor, self.prefilter) for text in texts]
+        share_products(scans)
+        return [
+            self._analyze(text, scan, known, found) for text, scan in zip(texts, scans, strict=True)
+        ]
+
+    def _analyze(
+        self, text: str, scan: Scan, known: KnownIndex | None, found: set[tuple[str, str]]
     ) -> Analyzed:
-        """What is found in ``text``; entity and text of names are added to ``found``."""
-        scan = make_scan(text, vendor, self.prefilter)
         if not text.strip():
             return Analyzed(text, scan, [])
         artifacts = self.analyzer.nlp_engine.artifacts(scan, known)
@@ -153,6 +168,56 @@ class Analyzed:
     results: list[Any]
 
 
+class Candidates:
+    """The rules that may hit, found by a few look-ups instead of a question to each of them.
+
+    Each rule is one bit; the words and features of a text switch bits on.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = list(rules)
+        self._free = 0
+        self._of_cue: dict[str, int] = {}
+        self._lacking: dict[str, int] = {}
+        self._of_digits = [0] * 17
+        for number, rule in enumerate(rules):
+            bit = 1 << number
+            if not rule.cues:
+                self._free |= bit
+            for cue in rule.cues:
+                self._of_cue[cue] = self._of_cue.get(cue, 0) | bit
+            for feature in rule.needs:
+                self._lacking[feature] = self._lacking.get(feature, 0) | bit
+            for digits in range(min(rule.digits, 16), 17):
+                self._of_digits[digits] |= bit
+
+    def of(self, scan: Scan) -> Iterator[Rule]:
+        """The rules that may hit in a text."""
+        found = self._free
+        of_cue = self._of_cue
+        for word in scan.vocabulary:
+            if word in of_cue:
+                found |= of_cue[word]
+        found &= self._of_digits[min(scan.digits, 16)]
+        features = scan.features
+        for feature, bits in self._lacking.items():
+            if feature not in features:
+                found &= ~bits
+        lower = scan.lower
+        while found:
+            low = found & -found
+            found ^= low
+            rule = self._rules[low.bit_length() - 1]
+            if rule.gate:
+                for part in rule.gate:
+                    if part in lower:
+                        break
+                else:
+                    continue
+            if rule.maybe is None or rule.maybe(scan):
+                yield rule
+
+
 def make_scan(text: str, vendor: Vendor, prefilter: bool = True) -> Scan:
     """The shadows of a text, made once for all recognizers."""
     if "<" in text:
@@ -175,8 +240,6 @@ def build_engine(
         UserError: if the spaCy pipeline is not installed.
         ValueError: if ``without`` names a recognizer that does not exist.
     """
-    # not used here, but the first phone number should not wait for it
-    import phonenumbers  # noqa: F401
     import spacy
     from presidio_analyzer import (
         AnalyzerEngine,
@@ -275,29 +338,7 @@ def build_engine(
         *(entities for name, entities in entities_of.items() if name not in without)
     )
 
-    gated = [
-        (rule.digits, rule.needs, rule.cues, rule.gate, rule)
-        for rule in sorted(rules, key=lambda rule: rule.digits)
-    ]
-
-    def candidates(scan: Scan) -> list[Rule]:
-        """The rules that :meth:`Rule.may_hit`, without a call for each of them."""
-        held, vocabulary, lower = scan.digits, scan.vocabulary, scan.lower
-        features = scan.features
-        found = []
-        for digits, needs, cues, gate, rule in gated:
-            if digits > held:
-                break
-            if (needs and not needs <= features) or (cues and cues.isdisjoint(vocabulary)):
-                continue
-            if gate:
-                for part in gate:
-                    if part in lower:
-                        break
-                else:
-                    continue
-            found.append(rule)
-        return found
+    candidates = Candidates(rules)
 
     class TicketRecognizer(EntityRecognizer):  # type: ignore[misc, unused-ignore]
         """All recognizers in one, because each call through presidio has its price."""
@@ -312,7 +353,7 @@ def build_engine(
 
         def _finds(self, artifacts: ScanArtifacts) -> Iterator[tuple[str, tuple[int, int], float]]:
             scan = artifacts.scan
-            for rule in candidates(scan) if scan.prefilter else rules:
+            for rule in candidates.of(scan) if scan.prefilter else rules:
                 for span in rule.spans(scan):
                     yield rule.entity, span, rule.score
             if "person" not in without:

@@ -24,8 +24,7 @@ LEGAL_FORMS = word_set(
 )
 GENERIC_WORDS = word_set(
     "labs lab group studio studios technologies technology tech software systems solutions "
-    "services "
-    "digital media consulting consultants partners ventures holdings international global "
+    "services digital media consulting consultants partners ventures holdings international global "
     "industries agency works collective foundation institute university college school clinic "
     "logistics freight energy health healthcare medical foods analytics robotics design designs "
     "team the and of for bank capital finance insurance games interactive networks network"
@@ -63,7 +62,8 @@ PUBLIC_MAIL_HOSTS = word_set(
 )
 _ROLE_MAILBOXES = word_set(
     "info support help admin sales contact hello office team billing accounts accounting noreply "
-    "no-reply mail it dev ops hr finance security webmaster postmaster"
+    "no-reply mail it dev ops hr finance security webmaster postmaster owner member guest user "
+    "customer service reception shop orders bookings enquiries"
 )
 
 
@@ -245,6 +245,9 @@ _PRODUCT_AFTER = re.compile(
 )
 
 
+_ARTICLE = re.compile(r"\b(?:an?|the|your|any|each|every|another|no)[ ]$")
+
+
 def _stands_as_name(scan: Scan, start: int, end: int, entity: str) -> bool:
     """Whether a name that is an ordinary word ("Mark", "Will", "Page") is a name here."""
     line_start = scan.text.rfind("\n", 0, start) + 1
@@ -254,6 +257,8 @@ def _stands_as_name(scan: Scan, start: int, end: int, entity: str) -> bool:
     if alone:
         return True
     before = scan.before(start, 24)
+    if _ARTICLE.search(before):
+        return False  # "an Owner", "the Page"
     after = scan.lower[end : end + 14]
     if _PRODUCT_AFTER.match(after):
         return False

@@ -9,16 +9,17 @@ none, and by the places where people sign. What does not: names known beforehand
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from supportbot_dagster.tickets.rule import Scan, Token
+from supportbot_dagster.tickets.rule import Scan, Token, folded_regex
 from supportbot_dagster.tickets.words import (
     COMMON,
     GIVEN,
     PARTICLES,
     SURNAME,
     THING,
+    fold,
     word_set,
     words,
 )
@@ -27,32 +28,35 @@ Span = tuple[int, int]
 
 NOT_NAMES = word_set(
     "team support all everyone everybody folks guys there again sir madam admin friends people "
-    "someone somebody anyone you me us him her them it this that both the a an my our your "
-    "bonjour groetjes mahalo cheers merci respectfully faithfully sincerely gruezi salaam grazie "
-    "bye bless sirs truly cordially ciao thanks hello hey hi dear servus namaste aloha danke "
-    "gracias obrigado obrigada yours yrs regards wishes greetings grusse gruss grussen grusze hugs "
-    "sent best kind warm rgds mfg mvh lg vg kr br tia ty thx ta hilsen saludos cumprimentos "
-    "i we he she they is are was who what when where why how please not no yes ok okay sorry "
-    "billing sales world help helpdesk customer customers service care crew gang good "
-    "morning afternoon evening desk colleagues admins staff security accounts "
-    "engineering development product success tech ladies gentlemen user users humans "
-    "human robot bot agent agents operator ji sahib tam to in on at for"
+    "someone somebody anyone you me us him her them it this that both the a an my our your bonjour "
+    "groetjes mahalo cheers merci respectfully faithfully sincerely gruezi salaam grazie bye bless "
+    "sirs truly cordially ciao thanks hello hey hi dear servus namaste aloha danke gracias "
+    "obrigado obrigada yours yrs asante shukran arigato kiitos takk tack tak dziekuje dekuji "
+    "regards wishes greetings gruse grus grusen hugs por para pelo pela pour fur voor per sent "
+    "best kind warm rgds mfg mvh lg vg kr br tia ty thx ta hilsen saludos cumprimentos i we he she "
+    "they is are was who what when where why how please not no yes ok okay sorry billing sales "
+    "world help helpdesk customer customers service care crew gang good morning afternoon evening "
+    "desk colleagues admins staff security accounts engineering development product success tech "
+    "ladies gentlemen user users humans human robot bot agent agents operator ji sahib to in on at "
+    "for mi me my je ich io yo eu jag jeg"
 )
 """Words that stand where names stand and are none."""
 
 _GREETINGS = word_set(
     "hi hello hey hiya heya hullo dear morning afternoon evening hallo hola bonjour ciao moin "
-    "greetings salut aloha gruezi namaste servus salaam salam shalom hoi hei hej buongiorno "
-    "tarde ola oi merhaba selam sael g'day ora howdy yo liebe lieber cher chere caro cara "
-    "estimado estimada geehrte geehrter beste gentile querido querida ahoj czesc privet jambo "
-    "habari sawubona konnichiwa bonsoir buonasera tag dia day gott"
+    "greetings salut aloha gruezi namaste servus salaam salam shalom hoi hei hej buongiorno tarde "
+    "ola oi merhaba selam sael g'day ora howdy yo liebe lieber cher chere caro cara estimado "
+    "estimada geehrte geehrter beste gentile querido querida ahoj czesc privet jambo habari "
+    "sawubona konnichiwa bonsoir buonasera tag dia day gott"
 )
 _GREETING_HEADS = word_set("good kia boa bom guten gute buenos buenas grus gruss and oh so ok well")
-_TITLES = word_set(
+TITLES = word_set(
     "mr mrs ms mx miss messrs mister dr prof professor herr frau hr fr sr sra srta senor senora "
     "mme mlle monsieur madame maitre avv lic ing dott dra don dona dhr mevr mevrouw meneer pan "
-    "pani fru sheikh shri smt captain judge father sister rev reverend cllr sgt officer "
-    "pak bapak ibu cik encik puan tuan ustad um umm abu auntie uncle aunty nurse coach"
+    "pani fru sheikh shri smt captain judge father sister rev reverend cllr sgt officer messrs "
+    "pastor bishop imam rabbi deacon vicar canon chaplain lt lieutenant colonel col major maj "
+    "corporal cpl constable detective inspector sheriff senator mayor ambassador dean headmaster "
+    "cantor pak bapak ibu cik encik puan tuan ustad um umm abu auntie uncle aunty nurse coach"
 )
 _TITLES_WITH_DOT = word_set(
     "hr fr sr ing lic don dona pan ibu um father sister officer coach nurse"
@@ -69,18 +73,18 @@ _ROLES = _FAMILY | word_set(
     "accountant bookkeeper co-founder cofounder founder predecessor successor hire starter joiner "
     "secretary consultant designer developer engineer lawyer solicitor auditor owner admin "
     "administrator lead pm analyst architect tester sysadmin dev volunteer student pupil teacher "
-    "trainee temp agent rep adviser guy girl lady man woman person people fella bloke chap gentleman "
-    "employee parent patient tenant driver guest client customer payee recipient beneficiary "
-    "holder cardholder member user someone somebody nurse doctor therapist vet tutor "
+    "trainee temp agent rep adviser guy girl lady man woman person people fella bloke chap "
+    "gentleman employee parent patient tenant driver guest client customer payee recipient "
+    "beneficiary holder cardholder member user someone somebody nurse doctor therapist vet tutor "
     "coach trainer principal headmaster treasurer chair chairman trustee counsel notary adviser "
-    "advisor broker cleaner gardener plumber electrician nanny instructor candidate applicant "
-    "cust custmr emp mgr worker workers staff teammember technician receptionist cashier seller buyer sender "
-    "account-manager kids children sons daughters brothers sisters parents friends"
+    "advisor broker cleaner gardener plumber electrician nanny instructor candidate applicant cust "
+    "custmr emp mgr worker workers staff teammember technician receptionist cashier seller buyer "
+    "sender account-manager kids children sons daughters brothers sisters parents friends"
 )
 _SOFT = word_set(
     "joy hope faith grace rose lily daisy ruby amber ivy hazel poppy violet jack frank rob robin "
-    "iris olive holly heather dawn eve sandy penny pearl jade jay april june rosemary jasmine "
-    "bill art pat guy ray dean tad bella max sam sage angel sunny candy ginger mercy clement"
+    "iris olive holly heather dawn eve sandy penny pearl jade jay april june rosemary jasmine bill "
+    "art pat guy ray dean tad bella max sam sage angel sunny candy ginger mercy clement"
 )
 _ADDRESSED = word_set(
     "ask asked asking told tell telling invite invited inviting email emailed e-mailed contacted "
@@ -93,18 +97,18 @@ _BEFORE = (
     | _ROLES
     | word_set(
         "with by to from for of than not and or as under during about is was were because but when "
-        "since that if until only let made gave at add added adding remove removed removing replace "
-        "assign assigned it's its he's she's name spoke speak talk talked talking heard chatted dealt "
-        "before after while says said so then where did does has had can will would could should or "
-        "nor & both either neither mine"
+        "since that if until only let made gave at add added adding remove removed removing "
+        "replace assign assigned it's its he's she's name spoke speak talk talked talking heard "
+        "chatted dealt before after while says said so then where did does has had can will would "
+        "could should or nor & both either neither mine"
     )
 )
 _SAYS = word_set(
     "said says told asked asks wrote writes left replied quit joined promised insists thinks "
     "thought took takes handed retired resigned forgot swears works worked rang phoned emailed "
     "mentioned noticed wants wanted handles handled manages managed reckons claims claimed "
-    "complained remembers showed explained requested confirmed answered signed cant couldn't "
-    "can't hasn't hadn't doesn't didn't isn't wasn't texted died passed moved paid called agreed "
+    "complained remembers showed explained requested confirmed answered signed cant couldn't can't "
+    "hasn't hadn't doesn't didn't isn't wasn't texted died passed moved paid called agreed "
     "approved started tried tries lost gave knows who reported kindly helped "
 )
 _CAN_SAY = word_set(
@@ -117,10 +121,54 @@ _PRODUCT = word_set(
     "plugins app apps bot assistant persona personas browser server engine model api sdk cli icon "
     "wallpaper preset presets palette colour color variant variants collection dashboard report "
     "environment sample dummy example test train version bundle segment cluster project feature "
-    "tool service package library course lesson level campaign avatar character chatbot ai "
-    "button tab menu screen page field column row label tag board card list view filter dialog "
-    "holiday day law rule effect method scale chart diagram principle metric build branch "
-    "codename codenamed import export workflow node robot speaker device hub"
+    "tool service package library course lesson level campaign avatar character chatbot ai button "
+    "tab menu screen page field column row label tag board card list view filter dialog holiday "
+    "day law rule effect method scale chart diagram principle metric build branch codename "
+    "codenamed import export workflow node robot speaker device hub"
+)
+_NAMED = word_set(
+    "team teams squad squads tribe guild channel project projects initiative epic sprint milestone "
+    "repo repository table folder press pressing pressed hit hitting hold holding"
+)
+"""What has a name that is nobody's, and what is done to keys: "our team Depo", "press Esc"."""
+_BEFORE_THINGS = word_set(
+    "in near into using use via outside click clicking clicked choose chose select selected toggle "
+    "open opened opens"
+)
+"""Words before places, tools and buttons."""
+_LABEL = re.compile(r"\.:? ?[+(]?\d|:? [+(]?\d|: ?[+(]?\d|\.? ?[#\u2116]")
+"""A number after a word: the word says what the number is ("Kundennr. 4471", "Tel. +49")."""
+_VERSION_NEXT = re.compile(r" [vV]?\d{1,4}(?:\.\d{1,5})+(?![\w/-])")
+_TO_SOMEBODY = word_set(
+    "call calls calling called ring phone text message contact notify dear hire see sees saw visit "
+    "help helps helping show bring send sent give given pay paid meet love miss both either except "
+    "sub colleague trainer reach reached cover covering whom who's spare excuse"
+)
+"""Words that are rather followed by a person than by a thing."""
+_MONTHS = word_set("january april may june july august march mai mar jan juni juli avril")
+_RECORDED = word_set(
+    "patient tenant pupil student insured claimant policyholder payee passenger resident deceased "
+    "beneficiary applicant"
+)
+_AFTER_FAMILY = re.compile(
+    r"[.,!?;)]|$| (?:at|and|are|were|have|had|moved|live|lived|in|from|next|who|want|left|of|"
+    r"will)\b",
+    re.MULTILINE,
+)
+_QUOTATION = re.compile(r'(?<!\w)"[^"\n]{1,80}"(?!\w)')
+_SPEAKER = re.compile(
+    r"\b(?:bot|chatbot|assistant|alexa|siri|narrator|voice|robot)\b[^\"\n]{0,24}$"
+)
+_WORD_AFTER = re.compile(r" ([a-z][a-z\-]+)")
+_AFTER_QUOTE = word_set(
+    "is was are were has had have and but or not instead with to from as on in at by for of which "
+    "who when while if because since so that than then again now still it he she they i we you "
+    "does did will can could should would left says said wrote called named although though or "
+    "here there appears shows showed shown comes came gets got keeps"
+)
+_TITLE_CASE = re.compile(
+    r"(?:[A-Z\u00c0-\u00de][\w'\-]*|the|of|and|for|a|in|on|to|de|la|der|die|das)(?:[ :]{1,2}"
+    r"(?:[A-Z\u00c0-\u00de][\w'\-]*|the|of|and|for|a|in|on|to|de|la|der|die|das))+"
 )
 _GOES_ON = word_set(
     "on at in about who yesterday today last this for or said but that to is has was before after "
@@ -128,12 +176,14 @@ _GOES_ON = word_set(
 )
 _NOT_AFTER = word_set("the a an this these those your any each no every some another")
 GENITIVE_THINGS = word_set("day law birthday rule eve week laws principle theorem number razor")
-_ABBREVIATIONS = word_set("sent note notes re fw fwd ps nb via tel mob fax ref")
 _BEFORE_SURNAMES = word_set("o ni mac mc de van von di da del bin ibn ap ter ten den ui nic ua")
 _JOB = (
-    r"(?:manager|owner|director|admin|administrator|accountant|bookkeeper|engineer|developer|designer|"
-    r"assistant|founder|co-founder|treasurer|secretary|ceo|cto|cfo|coo|head of|head teacher|headteacher|"
-    r"teacher|nurse|partner|lead|supervisor|coordinator|controller|analyst|consultant|chef|proprietor|"
+    r"(?:manager|owner|director|admin|administrator|accountant|bookkeeper|engineer|developer|"
+    r"designer|"
+    r"assistant|founder|co-founder|treasurer|secretary|ceo|cto|cfo|coo|head of|head teacher|"
+    r"headteacher|"
+    r"teacher|nurse|partner|lead|supervisor|coordinator|controller|analyst|consultant|chef|"
+    r"proprietor|"
     r"practice manager|office manager|hr|payroll|billing|support|customer care|sales|marketing|it)"
 )
 _APPOSED = re.compile(
@@ -142,7 +192,8 @@ _APPOSED = re.compile(
     + r"(?:[.,)!\n]|$| at | of | for | here)"
 )
 _NOBODY = frozenset(
-    {"jane doe", "john doe", "jane smith", "john smith", "joe bloggs", "max mustermann", "jean dupont",
+    {"jane doe", "john doe", "jane smith", "john smith", "joe bloggs", "max mustermann", "jean "
+                                                                                         "dupont",
      "erika mustermann", "mario rossi", "juan perez", "jane roe", "john q. public", "foo bar"}
 )  # fmt: skip
 """Names that docs use for anybody."""
@@ -199,6 +250,12 @@ class Reader:
             return self.tokens[index + 1].low
         return ""
 
+    def _says(self, index: int) -> bool:
+        """Whether somebody does something after the word: "X started", not "X started by Y"."""
+        if self._next(index) not in _SAYS:
+            return False
+        return not (index + 2 < len(self.tokens) and self.tokens[index + 2].low == "by")
+
     def _genitive(self, index: int) -> bool:
         return self.text.startswith("'s", self.tokens[index].end)
 
@@ -212,6 +269,10 @@ class Reader:
                     found.add(token.low)
             self._products = frozenset(found)
         return self._products
+
+    def know_products(self, names: frozenset[str]) -> None:
+        """Take names over that other texts of the conversation give to things."""
+        self._products = self.products() | names
 
     def _product_at(self, index: int) -> bool:
         tokens = self.tokens
@@ -233,6 +294,8 @@ class Reader:
                 return True
             if self._genitive(index) and after.low in GENITIVE_THINGS:
                 return True
+        if _VERSION_NEXT.match(self.text, token.end):
+            return True  # "Julia 1.10.3"
         if index:
             before = tokens[index - 1]
             if before.low in _PRODUCT - {
@@ -242,7 +305,11 @@ class Reader:
                 "card",
                 "list",
                 "server",
-            } and (token.gap in {' "', ": "} or (token.gap == " " and not before.cap)):
+            } and (
+                token.gap in {' "', ": "} or (token.gap == " " and (not before.cap or before.first))
+            ):
+                return True
+            if token.gap == " " and before.low in _NAMED and not token.kind & GIVEN:
                 return True
             if (
                 quoted
@@ -386,10 +453,53 @@ class Reader:
 
     def judge(self, index: int) -> tuple[int, int, int] | None:
         """The name whose first word is ``index``: first place, end, number of the word after it."""
+        found = self._judge(index)
+        if found is not None and found[1] > found[0] and self._names_quoted_thing(index, found[1]):
+            return found[0], found[0], found[2]
+        return found
+
+    @cached_property
+    def _quotes(self) -> list[tuple[int, int]]:
+        """Where quotations begin and end, without their marks."""
+        if '"' not in self.text:
+            return []
+        return [(m.start() + 1, m.end() - 1) for m in _QUOTATION.finditer(self.text)]
+
+    def _names_quoted_thing(self, index: int, end: int) -> bool:
+        """Whether a name in quotation marks is that of a thing: the "Julia" notebook."""
+        start = self.tokens[index].start
+        quote = next((q for q in self._quotes if q[0] <= start and end <= q[1]), None)
+        if quote is None:
+            return False
+        low, high = quote
+        before = self.scan.before(low - 1, 40)
+        if _SPEAKER.search(before):
+            return True
+        whole = start == low and self.text[end:high].strip(".,!") == ""
+        if whole:
+            after = _WORD_AFTER.match(self.text, high + 1)
+            if self._asserted(index):
+                return False
+            if after is not None and after[1] not in _AFTER_QUOTE:
+                return True
+            return " " not in self.text[start:end]
+        inside = self.text[low:high]
+        parts = re.findall(r"[^\W\d_][\w'\-]*", inside)
+        if len(parts) > 5 or not _TITLE_CASE.fullmatch(inside):
+            return False
+        others = [fold(part) for part in parts if not start <= low + inside.find(part) < end]
+        return bool(others) and not any(o in TITLES or o in _GREETINGS for o in others)
+
+    def _judge(self, index: int) -> tuple[int, int, int] | None:
         token = self.tokens[index]
         low, kind = token.low, token.kind
         if token.code or low in self.own:
             return None
+        if low in _MONTHS and any(map(str.isdigit, token.gap)):
+            return None  # 1 May
+        kept = self._on_record(index) or self._family(index)
+        if kept is not None:
+            return kept
         place = self._place(index)
         if not token.cap:
             return self._judge_lower(index, place)
@@ -397,7 +507,10 @@ class Reader:
             return self._judge_initial(index, place)
         if low in NOT_NAMES and not (place == 3 and kind & GIVEN):
             return None
-        if low in _TITLES and self._cap_at(index + 1) and not kind & GIVEN:
+        if low in {"um", "umm", "abu"} and self._cap_at(index + 1):
+            at, end = self.reach(index + 1, strong=True)
+            return token.start, end, at
+        if low in TITLES and not kind & GIVEN:
             return None
         step = 1
         while (
@@ -431,7 +544,7 @@ class Reader:
             if not upper and not looks_like_name(token):
                 return None
             if kind & THING and not full and not (kind & GIVEN and token.gap in {", ", ". ", ": "}):
-                greeted = index and self.tokens[index - 1].low in _GREETINGS | _TITLES
+                greeted = index and self.tokens[index - 1].low in _GREETINGS | TITLES
                 if not (greeted and kind & (GIVEN | SURNAME)):
                     return None  # "I'm German"
             if kind & THING and not kind & (GIVEN | SURNAME):
@@ -466,7 +579,7 @@ class Reader:
             t.cap and len(t.text) > 1 and (_unknown(t) or t.kind & SURNAME) for t in following
         ) or any(len(t.text) == 1 for t in following)
         likely = place == 2
-        said = self._next(index) in _SAYS or self._next(at - 1) in _SAYS
+        said = self._says(index) or self._says(at - 1)
         if (
             at + 1 < len(self.tokens)
             and self.tokens[at].low in {"and", "&"}
@@ -499,7 +612,7 @@ class Reader:
                 )
             return token.start, end, at
         if kind & GIVEN:
-            strong_said = (said and not token.first) or self._next(index) in _SAYS
+            strong_said = (said and not token.first) or self._says(index)
             if likely and not self._quoted(index):
                 return token.start, end, at
             if strong_said and not self._genitive(index) and not self._title_case(index):
@@ -511,12 +624,45 @@ class Reader:
             return None
         return self._judge_unknown(index, at, end, likely=likely, said=said)
 
+    def _on_record(self, index: int) -> tuple[int, int, int] | None:
+        """Two capitals after a word for somebody on record: "Patient Teddy Marsh"."""
+        tokens = self.tokens
+        token = tokens[index]
+        if not index or index + 1 >= len(tokens) or token.gap not in {" ", ": "}:
+            return None
+        before, after = tokens[index - 1], tokens[index + 1]
+        if before.low not in _RECORDED or not (token.cap and after.cap and after.gap == " "):
+            return None
+        if not (looks_like_name(token) and looks_like_name(after)) or self._cap_at(index + 2):
+            return None
+        if {token.low, after.low} & (_PRODUCT | NOT_NAMES | _RECORDED):
+            return None
+        return token.start, after.end, index + 2
+
+    def _family(self, index: int) -> tuple[int, int, int] | None:
+        """A family in the plural: "the Petrovics at number 3"."""
+        token = self.tokens[index]
+        if (
+            not token.cap
+            or token.low[-1] != "s"
+            or token.kind & (COMMON | THING)
+            or self._prev(index) != "the"
+            or not looks_like_name(token)
+            or self._quoted(index)
+            or len(token.low) < 5
+        ):
+            return None
+        stem = words().kind(token.low[:-1])
+        if stem & (COMMON | THING) or _AFTER_FAMILY.match(self.text, token.end) is None:
+            return None
+        return token.start, token.end, index + 1
+
     def _judge_unknown(
         self, index: int, at: int, end: int, *, likely: bool, said: bool
     ) -> tuple[int, int, int] | None:
         """A capitalised word that is in no list."""
         token = self.tokens[index]
-        if len(token.text) < 3 or not self.english:
+        if len(token.text) < 3 or not self._english(index) or _LABEL.match(self.text, end):
             return None
         if "-" in token.low and any(len(part) < 2 for part in token.low.split("-")):
             return None  # X-Account-Id
@@ -541,13 +687,26 @@ class Reader:
         )
         if self._quoted(index) and not self._asserted(index) and not pair:
             return None
-        if previous in _NOT_AFTER or previous in {"in", "near", "into", "using", "use", "via"}:
+        if previous in _NOT_AFTER or previous in _BEFORE_THINGS:
             return None
         before_it = self.tokens[index - 1]
         tail = previous and before_it.cap and not before_it.first
         if tail and before_it.kind & (COMMON | THING) and not said and not named:
             # the tail of a name of something: Settings Foobar
             return None
+        if not (
+            likely
+            or said
+            or named
+            or pair
+            or not previous
+            or previous in _BEFORE
+            or previous in _TO_SOMEBODY
+            or self._genitive(at - 1)
+        ):
+            return None  # "the dropdown lists Macedonia"
+        if not (likely or named or pair) and self._next(at - 1) in {"the", "a", "an"} and not said:
+            return None  # "with Wayland the ghost is offset"
         return token.start, end, at
 
     def _comes_from(self, at: int) -> bool:
@@ -560,10 +719,10 @@ class Reader:
                 return self._cap_at(index + 1) and not self.tokens[index + 1].kind & THING
         return False
 
-    @cached_property
-    def english(self) -> bool:
-        """Whether the lower-case words are vocabulary; German nouns tell nothing of names."""
-        lower = [t for t in self.tokens if not t.cap and not t.code and len(t.low) > 2]
+    def _english(self, index: int) -> bool:
+        """Whether the lower-case words around are vocabulary; a German noun is no name."""
+        near = self.tokens[max(0, index - 8) : index + 9]
+        lower = [t for t in near if not t.cap and not t.code and len(t.low) > 2]
         known = sum(1 for t in lower if t.kind)
         return known >= 0.7 * len(lower)
 
@@ -635,7 +794,7 @@ class Reader:
     def _judge_lower(self, index: int, place: int) -> tuple[int, int, int] | None:
         token = self.tokens[index]
         low, kind = token.low, token.kind
-        if low in NOT_NAMES or not token.text.islower():
+        if low in NOT_NAMES or low in _FAMILY or not token.text.islower():
             return None
         sure = kind & GIVEN and not kind & (COMMON | THING)
         if place == 3:
@@ -700,9 +859,11 @@ class Reader:
         low = before.low
         if self._genitive(index - 1) and low != "name" and not (low == "it" or low == "here"):
             return 1
+        if low in {"it", "name", "here"} and self._genitive(index - 1):
+            low = f"{low}'s"
         plain = gap == " "
         titled = gap == ". " or low not in _TITLES_WITH_DOT or (before.cap and token.cap)
-        if low in _TITLES and (plain or gap == ". ") and titled:
+        if low in TITLES and (plain or gap == ". ") and titled:
             return 3 if token.cap or gap == ". " or low in {
                 "mr", "mrs", "ms", "dr", "miss", "herr", "frau", "mx", "prof"
             } else 2  # fmt: skip
@@ -744,8 +905,10 @@ class Reader:
             ):
                 return 2
             if low in {"with", "to", "from"} and two in {
-                "spoke", "speak", "speaking", "spoken", "talk", "talked", "talking", "chatted", "met",
-                "heard", "working", "dealt", "dealing", "me", "contact", "reach", "belongs", "handed",
+                "spoke", "speak", "speaking", "spoken", "talk", "talked", "talking", "chatted", "me"
+                                                                                                "t",
+                "heard", "working", "dealt", "dealing", "me", "contact", "reach", "belongs", "hande"
+                                                                                             "d",
                 "over", "assigned", "responsible",
             } and plain:  # fmt: skip
                 return 2
@@ -827,7 +990,8 @@ class Reader:
                 return False
             return (
                 re.match(
-                    r"[,.!)(]|$|\n| -| and | here| from | at | speaking| again| the | a | one of | who | "
+                    r"[,.!)(]|$|\n| -| and | here| from | at | speaking| again| the | a | one of | "
+                    r"who | "
                     r"with | writing|, ",
                     rest,
                 )
@@ -837,7 +1001,8 @@ class Reader:
             return False
         return (
             re.match(
-                r",? (?:here\b|from (?:the )?(?!(?:my|our|your|a|an)\b)\w+|at \w+|speaking\b|again\b|"
+                r",? (?:here\b|from (?:the )?(?!(?:my|our|your|a|an)\b)\w+|at \w+|speaking\b|"
+                r"again\b|"
                 r"i \w+|and i\b)",
                 rest,
             )
@@ -857,7 +1022,7 @@ class Reader:
             if not token.cap and not (
                 token.kind & GIVEN
                 or not token.kind
-                or (index and tokens[index - 1].low in _TITLES)
+                or (index and tokens[index - 1].low in TITLES)
                 or (len(token.low) == 1 and index and tokens[index - 1].low in _OPENERS)
             ):
                 index += 1
@@ -888,6 +1053,7 @@ class Reader:
             start, end, at = found
             if end > start:
                 yield start, end
+                yield from self._joined_before(index)
             index = max(at, index + 1)
             last = index if index < size and tokens[index].gap in {" & ", " / "} else -2
             if (
@@ -897,14 +1063,33 @@ class Reader:
             ):
                 last = index + 1
 
+    def _joined_before(self, index: int) -> Iterator[Span]:
+        """The word before "and" and a name, if it is no vocabulary: "ruairi and siobhan"."""
+        tokens = self.tokens
+        if index < 2 or tokens[index - 1].low not in {"and", "&", "or"}:
+            return
+        token = tokens[index - 2]
+        if (
+            not token.kind
+            and not token.code
+            and tokens[index - 1].gap == " "
+            and tokens[index].gap == " "
+            and len(token.low) > 3
+            and "-" not in token.low
+            and token.low not in self.own
+            and not self.text[token.start : token.end].isupper()
+            and self._english(index - 2)
+        ):
+            yield token.start, token.end
+
 
 _OPENERS = frozenset({"am", "i'm", "is", "name"})
 _LABELS = word_set(
     "name names contact person from to cc bcc requester reporter author owner attn me signed "
     "employee user customer payee beneficiary recipient holder cardholder patient student pupil "
-    "driver guest tenant agent manager parent guardian director de von an para sender "
-    "colleague admin member cardholder teacher tutor approver assignee signatory client surname "
-    "spouse seller buyer by"
+    "driver guest tenant agent manager parent guardian director de von an para sender colleague "
+    "admin member cardholder teacher tutor approver assignee signatory client surname spouse "
+    "seller buyer by"
 )
 _LABEL_HEADS = word_set(
     "full first last contact display account requester billing your customer the submitted sent "
@@ -912,7 +1097,6 @@ _LABEL_HEADS = word_set(
 )
 
 
-_I = re.IGNORECASE | re.MULTILINE
 _CLOSER = (
     r"(?:many thanks|thanks|thank you|thx|tnx|ty|tia|cheers|all the best|(?:my |very |with "
     r")?(?:best|kind|kindest|warm|warmest)(?: (?:regards|wishes))?|regards|rgds|brgds|br|kr|"
@@ -927,19 +1111,17 @@ _CLOSER = (
     r"yours|sayg\u0131lar\u0131mla|selamlar|merci|danke|gracias|grazie|obrigad[oa]|god bless|"
     r"bless|kindly|much appreciated|over and out|best of luck|speak soon)"
 )
-CLOSING_LINE = re.compile(
+CLOSING_LINE = folded_regex(
     r"^[ ]*(?:.{0,120}[.!?] )?"
     + _CLOSER
     + r"(?: (?:so+ much|a (?:lot|million|bunch)|again|in advance|and regards|and best|"
     r"for \w[\w ]{0,40}|very much|all|team|everyone|and \w+ regards))*[ ,.!:\-)]*$",
-    _I,
 )
-SAME_LINE_CLOSE = re.compile(
+SAME_LINE_CLOSE = folded_regex(
     r"(?:^|[\n.!?,;)] {0,2})"
     + _CLOSER
     + r"[,!.;:]?(?: in advance| again| a (?:lot|million|bunch)| so+ much| guys| all)?[,!.;:]?"
     r"(?: ?[-~]{1,2})? (?=[^\n]{2,60}$)",
-    _I,
 )
 CLOSING_CUES = word_set(
     "thanks thank thx tnx ty tia cheers best regards rgds brgds br kr sincerely yours ta "
@@ -954,12 +1136,24 @@ _DASH_LINE = re.compile(
     r"]?(?=[^\W\d_]+[ ]*,?[ ]*\Z)|(?<=[\w?!.)])[ ]-(?=[A-Z][^\W\d_]+(?: [A-Z]\.?)?[ ]*\Z)",
     re.MULTILINE,
 )
+_DASHES = (" -", " ~", " /", "\n-", "\n~", "\n/")
 _LAST_PART = re.compile(
-    r"(?:[.!?)\u2026][ ]{1,2}|[.!?]\n|\n)(?P<n>[^\W\d_][^\n.!?:]{1,40}(?:\.[^\n.!?:]{1,30})?)[.! xX]*\Z"
+    r"(?:[.!?)\u2026][ ]{1,2}|[.!?]\n|\n)(?P<n>[^\W\d_][^\n.!?:]{1,40}(?:(?<![^\W\d_]{2})\.[^\n.!?:"
+    r"]{1,30})?)[.! xX]*\Z"
 )
 _BEFORE_MAIL = re.compile(
     r"(?P<n>[A-Z\u00c0-\u00de][\w'.\-]{1,25}(?:[ ][A-Z\u00c0-\u00de][\w'.\-]{0,25}){0,3})(?:[ "
     r",:]{0,2}[ ]?[<(\[]|[ ,:]{1,2}[ ]?)(?:mailto:)?[\w.+\-]{1,64}@[\w\-]{1,63}\."
+)
+_TICKETED = re.compile(r"(?<![\w/])(?P<n>[A-Z]{3,20}/[A-Z]{3,20})(?: M(?:RS?|S|ISS|STR))?(?![\w/])")
+"""As airlines print it: LINDGREN/ASTRID MRS."""
+_DOTTED = re.compile(
+    r"(?<![\w@./\-])(?P<n>(?P<a>[a-z]{3,16})\.(?P<b>[a-z]{3,20}))(?![\w@/(=]|\.\w)"
+)
+"""As logins are made: aoife.brannigan."""
+_BEFORE_PHONE = re.compile(
+    r"(?<![\w'-])(?P<n>[A-Z\u00c0-\u00de][\w'\-]{2,25}(?:[ ][A-Z\u00c0-\u00de][\w'\-]{1,25}){0,2})"
+    r"[ ,:(]{1,3}(?:on |at )?\(?[+0]\d[\d ()./\-]{6,18}\d"
 )
 _TAIL = re.compile(
     r"[ .,!)(:x]*$|[ ]?[^\w\s.,]{1,4}$|[ ]?[,|(/@\-<\u00b7\u2022]|[ ](?:from|at|with) |[ ]x{1,3}$"
@@ -974,11 +1168,37 @@ def reader_of(scan: Scan) -> Reader:
     return reader
 
 
+def share_products(scans: Sequence[Scan]) -> None:
+    """Let a name of a thing in one text of a conversation be one in all of them.
+
+    "Project Ganymede does not show up" says what the "Ganymede" of the reply is.
+    """
+    if len(scans) > 1:
+        readers = [reader_of(scan) for scan in scans]
+        found = frozenset().union(*(reader.products() for reader in readers))
+        for reader in readers:
+            reader.know_products(found)
+
+
 def persons(scan: Scan) -> Iterator[Span]:
     """Positions of persons' names that nobody told of beforehand."""
     reader = reader_of(scan)
+    if "/" in scan.text:
+        for match in _TICKETED.finditer(scan.text):
+            if not all(words().kind(fold(part)) & COMMON for part in match["n"].split("/")):
+                yield match.span("n")
+    if "host" in scan.features:
+        for match in _DOTTED.finditer(scan.text):
+            first, last = words().kind(match["a"]), words().kind(match["b"])
+            if first & GIVEN and not first & (COMMON | THING) and not last & (COMMON | THING):
+                yield match.span("n")
     yield from reader.spans()
     yield from _sign_offs(reader)
+    if "seven" in scan.features:
+        for match in _BEFORE_PHONE.finditer(scan.text):
+            end = take_name(scan, match.start("n"), strong=True)
+            if end is not None and end == match.end("n"):
+                yield match.start("n"), end
     if "@" in scan.text:
         for match in _BEFORE_MAIL.finditer(scan.text):
             end = take_name(scan, match.start("n"), strong=True)
@@ -1066,7 +1286,8 @@ def _sign_offs(reader: Reader) -> Iterator[Span]:
     if closing:
         for place in same_line_closes(scan):
             yield from name_to_line_end(scan, place, lower="any", strong=True)
-    for match in _DASH_LINE.finditer(text):
+    dashed = any(sign in text for sign in _DASHES) or text[:1] in "-~/"
+    for match in _DASH_LINE.finditer(text) if dashed else ():
         if not text[match.end() :].strip().count("\n") > 1:
             before = text[: match.start()].rstrip("\n")
             previous = before[before.rfind("\n") + 1 :].lstrip()
@@ -1090,7 +1311,7 @@ def _sign_offs(reader: Reader) -> Iterator[Span]:
             name = take_name(scan, lines[0][0], strong=True)
             if name is not None and name >= lines[0][1] - 1:
                 yield lines[0][0], name
-    last = _LAST_PART.search(text)
+    last = _LAST_PART.search(text, max(0, len(text.rstrip(". !xX")) - 90))
     if last and len(last["n"].split()) <= 5:
         start = last.start("n")
         last_at = token_at(scan, start)
@@ -1113,7 +1334,7 @@ def same_line_closes(scan: Scan) -> list[int]:
     if found is None:
         found = scan.memo["same lines"] = []
         if not scan.prefilter or not CLOSING_CUES.isdisjoint(scan.vocabulary):
-            found += [match.end() for match in SAME_LINE_CLOSE.finditer(scan.text)]
+            found += [match.end() for match in SAME_LINE_CLOSE.finditer(scan.lower)]
     return found
 
 
@@ -1126,7 +1347,7 @@ def closing_lines(scan: Scan) -> list[int]:
             found += [
                 number
                 for number, (start, end) in enumerate(lines_of(scan))
-                if CLOSING_LINE.match(scan.text[start:end])
+                if CLOSING_LINE.match(scan.lower[start:end])
             ]
     return found
 
@@ -1149,7 +1370,7 @@ def _signature_block(scan: Scan, lines: list[tuple[int, int]]) -> tuple[Span, li
     for index in range(len(lines) - 1, max(0, len(lines) - 6), -1):
         start, end = lines[index]
         text = scan.text[start:end]
-        if "?" in text or end - start > 110 or CLOSING_LINE.match(text):
+        if "?" in text or end - start > 110 or CLOSING_LINE.match(scan.lower[start:end]):
             return None
         while scan.text[start] in "-~/ *" and start < end - 1:
             start += 1

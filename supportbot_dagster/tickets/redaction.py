@@ -66,9 +66,8 @@ class Redactor:
             self._engine = build_engine(self._without, self._prefilter, self._ner_model)
         engine = self._engine
         found: set[tuple[str, str]] = set()
-        analyzed = [
-            engine.analyze(strip_invisible(text), self.vendor, known, found) for text in texts
-        ]
+        plain = [strip_invisible(text) for text in texts]
+        analyzed = engine.analyze_all(plain, self.vendor, known, found)
         again = self._prepare_found(found)
         return [engine.redact(one, again) for one in analyzed]
 
@@ -142,7 +141,8 @@ _DOUBTS = (
     (
         "code",
         re.compile(
-            r"(?<![\w.\-/:=<@#])(?=[\w\-/]*[A-Z])(?=(?:[\w\-/]*\d){4})[A-Za-z0-9]+(?:[\-/_][A-Za-z0-9]+)*(?![\w.=(])"
+            r"(?<![\w.\-/:=<@#])(?=[\w\-/]*[A-Z])(?=(?:[\w\-/]*\d){4})[A-Za-z0-9]+(?:[\-/_][A-Za-z0"
+            r"-9]+)*(?![\w.=(])"
         ),
     ),
 )
@@ -150,7 +150,8 @@ _NUMBER = re.compile(
     r"(?<![\w.,:/@\-+$])(?=[\w\-/]*\d[\w\-/]*\d)[A-Za-z0-9][\w\-/]{2,20}(?![\w%@=(]|[.:]\d)"
 )
 _KEY = re.compile(
-    r"[A-Z]{2,6}-\d{1,5}|[A-Z]{1,4}\d{4}|(?:CVE|KB|RFC|ISO|SHA|UTF|E|ERR|TL)-?[\d\-]+[A-Z]?|[\d:TZ.+\-]+"
+    r"[A-Z]{2,6}-\d{1,5}|[A-Z]{1,4}\d{4}|(?:CVE|KB|RFC|ISO|SHA|UTF|E|ERR|TL)-?[\d\-]+[A-Z]?|"
+    r"[\d:TZ.+\-]+"
 )
 _PLAIN_DATE = re.compile(
     r"(?:19|20)\d\d[- ]\d\d[- ]\d\d(?:[- ]\d\d)?|(?:19|20)\d\d ?- ?(?:19|20)\d\d|\d{1,3}(?: \d{3})+"

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any
 
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import THING, words
+from supportbot_dagster.tickets.words import THING, fold, words
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['\-][^\W\d_]+)*")
 _CODE_BEFORE = frozenset("._@\\#&$%<={~0123456789")
@@ -109,6 +109,8 @@ class Scan:
             if after != " " and not token.code:
                 if after in _CODE_AFTER:
                     token.code = True
+                elif after == "-" and text[end + 1 : end + 2].isdigit() and word.isupper():
+                    token.code = True  # ENG-142
                 elif after in "./\\" and end + 1 < size and len(word) > 1:
                     follow = text[end + 1]
                     token.code = follow.isalnum() and not (
@@ -122,9 +124,14 @@ class Scan:
     def features(self) -> frozenset[str]:
         """What the text holds, for the prefilter: see :data:`FEATURES`."""
         lower = self.lower
-        longest = max(map(len, lower.split()), default=0)
         found = {name for name, pattern in _FEATURES if pattern.search(lower)}
-        found.update(f"run{size}" for size in _RUNS if longest >= size)
+        if any(len(word) >= _RUN for word in lower.split()):
+            found.add("run32")
+        if _MADE.search(self.text):
+            found.add("made")
+        if self.digits:
+            numbers = " ".join(_WITH_DIGIT.findall(self.text))
+            found.update(name for name, pattern in _SHAPES if pattern.search(numbers))
         return frozenset(found)
 
     @cached_property
@@ -148,19 +155,52 @@ class Scan:
         return self.lower[position : position + length]
 
 
-_RUNS = (12, 16, 24, 32)
+_RUN = 32
 _FEATURES = (
     ("host", re.compile(r"\.[^\W\d_]{2}")),
     ("quad", re.compile(r"\.\d{1,3}\.\d")),
     ("hexes", re.compile(r"[:\-.][0-9a-f]{2,4}[:\-.][0-9a-f]{2}")),
     ("colons", re.compile(r":[0-9a-f]{0,4}:")),
     ("coded", re.compile(r"[^\W\d_][ \-_/#.]?\d")),
-    ("dash", re.compile(r"\d-\d")),
+    (
+        "street",
+        re.compile(
+            r"(?:utca|ulica|katu|gatan?|vagen|vej|gade|veien|straat|laan|weg|strase|strasse|sokak|caddesi|"
+            r"str|gasse|platz|allee|gracht)\.? \d"
+        ),
+    ),
 )
-FEATURES = frozenset({name for name, _ in _FEATURES} | {f"run{size}" for size in _RUNS})
-"""Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of hexadecimal
-digits, colons with such between them, a letter next to a digit, a dash between digits, a word of so many
-characters."""
+_MADE = re.compile(r"[A-Za-z0-9]_[A-Za-z0-9]|[a-z][A-Z][a-z]|\w#\d")
+_WITH_DIGIT = re.compile(r"(?<!\S)[^\s\d]*+\d\S*")
+_SHAPES = (
+    # of the words that hold a digit, next to each other: a few characters instead of the whole text
+    ("postcode", re.compile(r"[A-Z]\d[A-Z\d]? \d[A-Z]|0AA")),
+    ("four", re.compile(r"\d{4}")),
+    ("date", re.compile(r"\d[./\-]\d{1,2}[./\-]\d|\d{3}-\d{4}")),
+    ("parts", re.compile(r"[A-Z0-9]\.[A-Z0-9]|\d:\d\d-|\d/\d\d")),
+    ("turns", re.compile(r"\d[A-Z]+\d|[A-Z]\d+[A-Z]")),
+    ("lettered", re.compile(r"[a-z][a-z._]{2,}\d")),
+    ("five", re.compile(r"\d(?:[ .\-+*A-Z]{0,2}\d){4}")),
+    ("seven", re.compile(r"\d(?:[ ()./\-]{0,3}\d){6}")),
+    ("twelve", re.compile(r"\d(?:[ \-]{0,2}\d){11}")),
+    ("sort", re.compile(r"\d\d-\d\d-\d\d")),
+    ("degrees", re.compile(r"\d\.\d{4}")),
+    ("social", re.compile(r"\d{3}[- ]\d\d[- ]\d{4}")),
+    ("dashed", re.compile(r"[A-Za-z0-9]{3}-[A-Za-z0-9]{3}")),
+    ("licence", re.compile(r"[A-Z0-9]{2}-[A-Z0-9]{3,6}-[A-Z0-9]{3}")),
+    ("hex", re.compile(r"[0-9a-fA-F]{16}")),
+    ("long", re.compile(r"[\w+/\-]{24}")),
+    ("hosted", re.compile(r"\d-\d{1,3}-\d{1,3}-\d")),
+    ("value", re.compile(r"\d\S*\d\S*\d|[A-Z0-9]{6}")),
+    ("iban", re.compile(r"[A-Z]{2}\d{2}")),
+    ("post", re.compile(r"[A-Z]\d|\d[A-Z]|\d{4}|\d{3} \d{2}|\d{2}-\d{3}")),
+    ("state", re.compile(r"[A-Z]\d|\d[A-Z]|\d\.\d{3}\.\d|\d{6}[\-+]\d|\d{3} \d\d \d\d")),
+)
+FEATURES = frozenset({name for name, _ in (*_FEATURES, *_SHAPES)} | {"made", "run32"})
+"""Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of
+hexadecimal digits, colons with such between them, a letter next to a digit, a street's word and a
+number, an underscore, a capital or a sign amid a word, a word of 32 characters; and what the words
+with digits look like."""
 _CUE = re.compile(r"[^\W\d_]+")
 
 
@@ -185,6 +225,8 @@ class Rule:
         needs: features (of :data:`FEATURES`) that the text must have for the pattern to be tried.
         folded: the pattern runs on the folded text, where it is several times as fast as one that
             ignores case; it is written in lower case and ASCII letters then.
+        maybe: a cheap look at the text; the pattern is tried only if it says yes.
+        shared: other rules have the same pattern; its matches are looked for once.
         accept: the test that a match must pass.
         score: decides between overlapping finds, 0 to 1.
     """
@@ -196,35 +238,40 @@ class Rule:
     digits: int = 0
     needs: frozenset[str] = frozenset()
     folded: bool = False
+    shared: bool = False
+    maybe: Callable[[Scan], bool] | None = None
     accept: Accept = field(default=_always)
     score: float = 0.8
 
-    def may_hit(self, scan: Scan) -> bool:
-        """Whether the pattern is worth trying; says no only where it cannot match."""
-        if self.digits > scan.digits:
-            return False
-        if self.needs and not self.needs <= scan.features:
-            return False
-        if self.cues and self.cues.isdisjoint(scan.vocabulary):
-            return False
-        if self.gate:
-            lower = scan.lower
-            return any(part in lower for part in self.gate)
-        return True
-
     def spans(self, scan: Scan) -> list[tuple[int, int]]:
-        """Where the rule applies in ``scan``, whatever :meth:`may_hit` says."""
-        group = "x" if "x" in self.pattern.groupindex else 0
+        """Where the rule applies in ``scan``."""
+        pattern, accept = self.pattern, self.accept
+        group = "x" if "x" in pattern.groupindex else 0
+        if self.shared:
+            matches = scan.memo.get(pattern.pattern)
+            if matches is None:
+                matches = scan.memo[pattern.pattern] = list(pattern.finditer(scan.text))
+        else:
+            matches = pattern.finditer(scan.lower if self.folded else scan.text)
         return [
             match.span(group)
-            for match in self.pattern.finditer(scan.lower if self.folded else scan.text)
-            if match.end(group) > match.start(group) and self.accept(match, scan)
+            for match in matches
+            if match.end(group) > match.start(group) and accept(match, scan)
         ]
 
 
 def regex(pattern: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
     """A compiled pattern; ``^`` and ``$`` are those of a line. Case is ignored by default."""
     return re.compile(pattern, flags | re.MULTILINE)
+
+
+def folded_regex(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """A pattern for the folded text: several times as fast as one that ignores case.
+
+    It is written in lower case; letters with accents lose them as the text does.
+    """
+    plain = re.sub(r"\\u([0-9a-f]{4})", lambda match: fold(chr(int(match[1], 16))), pattern)
+    return re.compile(plain, flags | re.MULTILINE)
 
 
 def value_of(match: re.Match[str]) -> str:
@@ -244,20 +291,24 @@ def end_of(match: re.Match[str]) -> int:
 
 UNIT_AFTER = re.compile(
     r"^\s*(?:%|px|ms|kb|mb|gb|tb|bytes?|rows?|issues?|records?|items?|users?|requests?|seconds?|"
-    r"minutes?|hours?|days?|eur|usd|gbp|dollars?|euros?|x\d|comments?|tickets?|lines?|files?)\b"
+    r"minutes?|hours?|days?|weeks?|months?|years?|[kcm]?m|[kmg]?hz|[km]?g|lbs?|[km]?[wv]|kwh|[kmg]?bps|"
+    r"fps|dpi|rpm|eur|usd|gbp|dollars?|euros?|x\d|comments?|tickets?|lines?|files?)\b"
 )
 
 
 _DOCUMENTED = re.compile(
     # the lookbehind spares hosts such as acme.example
-    r"(?<![.@\-])\b(?:docs?|documentation|(?<!for )examples?(?! (?:order|invoice|booking|customer|ticket|account|case|user|of)\b)|samples?|placeholders?|dummy|tooltip|quickstart|quick start|"
-    r"test (?:cards?|numbers?|data|values?|mode)|sandbox|leaflet|tutorial|(?:help |setup |kb )?articles?|"
+    r"(?<![.@\-])\b(?:docs?|documentation|(?<!for )examples?(?! (?:order|invoice|booking|customer|"
+    r"ticket|account|case|user|of)\b)|samples?|placeholders?|dummy|tooltip|quickstart|quick start|"
+    r"test (?:cards?|numbers?|data|values?|mode)|sandbox|leaflet|tutorial|(?:help |setup |kb "
+    r")?articles?|"
     r"instructions|demo|readme|api (?:guide|reference)|your (?:guide|faq|video|manual|site|blog)|"
     r"template (?:says|shows|has)|accepts|expects|expected|seed(?:ed)?)\b(?!\.[a-z])"
 )
 _DOCUMENTING = frozenset(
-    "doc docs documentation example examples sample samples placeholder placeholders dummy tooltip quickstart "
-    "quick test sandbox leaflet tutorial article articles instructions demo readme api your template accepts "
+    "doc docs documentation example examples sample samples placeholder placeholders dummy tooltip "
+    "quickstart quick test sandbox leaflet tutorial article articles instructions demo readme api "
+    "your template accepts "
     "expects expected seed seeded".split()
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n\s*\n")
@@ -275,6 +326,32 @@ def documented(scan: Scan, start: int, end: int) -> bool:
     stop = _SENTENCE_END.search(tail)
     tail = tail[: stop.start()] if stop else tail
     return _DOCUMENTED.search(head) is not None or _DOCUMENTED.search(tail) is not None
+
+
+_CHANGES_BEFORE = re.compile(
+    r"\b(?:release notes?|change ?log|known issues?|fix(?:ed|es)?|merged|dup\w*)\b"
+)
+_CHANGES_AFTER = re.compile(
+    r"[^.!?\n]{0,24}\b(?:fix(?:ed|es)?|merged|duplicate|regression|changelog)\b"
+)
+
+
+def speaks_of_changes(scan: Scan, start: int, end: int) -> bool:
+    """Whether a number is one of a product's issues: "the notes list #18832 as fixed"."""
+    if "#" not in scan.text[max(0, start - 1) : start + 1]:
+        return False
+    return (
+        _CHANGES_AFTER.match(scan.after(end, 40)) is not None
+        or _CHANGES_BEFORE.search(scan.before(start, 70)) is not None
+    )
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last place of a pattern in a text."""
+    found = None
+    for match in pattern.finditer(text):
+        found = match
+    return found
 
 
 def digits_of(text: str) -> str:

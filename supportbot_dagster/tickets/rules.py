@@ -8,7 +8,9 @@ What lives here: which rules make up which recognizer. What does not: the rules 
 from __future__ import annotations
 
 from supportbot_dagster.tickets.rule import Rule
-from supportbot_dagster.tickets.rules_identity import ADDRESS, BIRTH, GOVERNMENT_ID, REFERENCE, UUID
+from supportbot_dagster.tickets.rules_birth import BIRTH
+from supportbot_dagster.tickets.rules_context import CONTEXT_HANDLE, CONTEXT_PAPER, CONTEXT_SECRET
+from supportbot_dagster.tickets.rules_identity import ADDRESS, GOVERNMENT_ID, REFERENCE, UUID
 from supportbot_dagster.tickets.rules_number import CARD, IBAN, IP, MAC, PHONE, WALLET
 from supportbot_dagster.tickets.rules_secret import PASSWORD, SECRET
 from supportbot_dagster.tickets.rules_value import CODE, REFERENCE_VALUE, STATE_VALUE
@@ -18,7 +20,7 @@ RULES: dict[str, list[Rule]] = {
     "email": EMAIL,
     "url": URL,
     "workspace": WORKSPACE,
-    "secret": SECRET + CODE,
+    "secret": SECRET + CODE + CONTEXT_SECRET,
     "password": PASSWORD,
     "card": CARD,
     "iban": IBAN,
@@ -26,11 +28,11 @@ RULES: dict[str, list[Rule]] = {
     "ip": IP,
     "mac": MAC,
     "phone": PHONE,
-    "government_id": GOVERNMENT_ID + STATE_VALUE,
+    "government_id": GOVERNMENT_ID + STATE_VALUE + CONTEXT_PAPER,
     "reference": REFERENCE + REFERENCE_VALUE,
     "uuid": UUID,
     "address": ADDRESS,
     "birth": BIRTH,
-    "handle": HANDLE,
+    "handle": HANDLE + CONTEXT_HANDLE,
 }
 """Recognizers by name; each is one presidio recognizer of the engine."""

@@ -15,10 +15,11 @@ from supportbot_dagster.tickets.rule import (
     documented,
     end_of,
     regex,
+    speaks_of_changes,
     start_of,
     value_of,
 )
-from supportbot_dagster.tickets.words import word_set
+from supportbot_dagster.tickets.words import COMMON, word_set, words
 
 # --- government ids ----------------------------------------------------------------------------
 
@@ -26,30 +27,27 @@ _ID_WORD = (
     r"(?:vat(?:[ -]?(?:id|no\.?|nr\.?|number|reg\w*))?|tax[ -]?(?:id|no\.?|number|payer\w*|code|"
     r"ref\w*)|"
     r"tin|ein|itin|ssn|social security(?: number| no\.?)?|sin|nino?|national insurance(?: number|"
-    r" no\.?)?|"
-    r"ni(?: number)?|nhs(?: number)?|"
+    r" no\.?)?|ni(?: number)?|nhs(?: number)?|"
     r"passport(?: number| no\.?)?|driv(?:er'?s?|ing) licen[cs]e(?: number| no\.?)?|"
     r"ust-?id(?:-?nr)?\.?|ust-?idnr\.?|steuer(?:nummer|-?id)|mwst|tva|siren|siret|nif|nie|cif|"
     r"dni|iva|p\.? ?iva|"
     r"partita iva|codice fiscale|cpf|cnpj|curp|rfc|abn|acn|tfn|gst(?:in)?(?: number)?|pan(?: "
-    r"card| number)?|"
-    r"aadhaa?r|personnummer|pesel|bsn|kvk|btw|nric|fin|hkid|cuit|cuil|rut|"
+    r"card| number)?|aadhaa?r|personnummer|pesel|bsn|kvk|btw|nric|fin|hkid|cuit|cuil|rut|"
     r"national id(?: number)?|identity (?:card|number)|id card|personal id(?:entification)?(?: "
     r"number)?|"
     r"employee (?:id|number|no\.?)|staff (?:id|number)|student (?:id|number)|company (?:reg\w*|"
     r"number|no\.?)|"
     r"registration (?:number|no\.?)|handelsregister|crn|imei|serial (?:number|no\.?)|vin|policy "
-    r"number|"
-    r"medicare(?: number)?|member(?:ship)? (?:id|number))"
+    r"number|medicare(?: number)?|member(?:ship)? (?:id|number))"
 )
 
 
 _ID_CUES = word_set(
-    "vat tax tin ein itin ssn social sin ni nin nino national nhs passport driver drivers driving ust ustid "
-    "ustidnr steuer steuernummer mwst tva siren siret nif nie cif dni iva p piva partita codice cpf "
-    "cnpj curp rfc abn acn tfn gst gstin pan aadhar aadhaar personnummer pesel bsn kvk btw nric fin "
-    "hkid cuit cuil rut identity id personal employee staff student company registration "
-    "handelsregister crn imei serial vin policy medicare member membership"
+    "vat tax tin ein itin ssn social sin ni nin nino national nhs passport driver drivers driving "
+    "ust ustid ustidnr steuer steuernummer mwst tva siren siret nif nie cif dni iva p piva partita "
+    "codice cpf cnpj curp rfc abn acn tfn gst gstin pan aadhar aadhaar personnummer pesel bsn kvk "
+    "btw nric fin hkid cuit cuil rut identity id personal employee staff student company "
+    "registration handelsregister crn imei serial vin policy medicare member membership"
 )
 
 
@@ -103,6 +101,7 @@ GOVERNMENT_ID = [
             or "social" in scan.before(match.start("x"), 30)
         ),
         digits=9,
+        needs=frozenset({"social"}),
         score=0.9,
     ),
     Rule(
@@ -121,6 +120,8 @@ GOVERNMENT_ID = [
             flags=0,
         ),
         digits=6,
+        accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
+        needs=frozenset({"five"}),
         score=0.9,
     ),
     Rule(
@@ -136,6 +137,8 @@ GOVERNMENT_ID = [
             flags=0,
         ),
         digits=4,
+        accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
+        needs=frozenset({"state"}),
         score=0.88,
     ),
 ]
@@ -149,8 +152,7 @@ _REFERENCE_WORD = (
     r"p\.?o\.?|booking|contract|quote|credit note|refund|case|ticket|support (?:ticket|case|"
     r"request)|reference|ref|"
     r"confirmation|tracking|shipment|license|licence|dispute|charge|billing|workspace|"
-    r"organi[sz]ation|org|tenant|"
-    r"session|request|trace|device|installation|debug|correlation|user)"
+    r"organi[sz]ation|org|tenant|session|request|trace|device|installation|debug|correlation|user)"
 )
 _FORGE_WORD = re.compile(
     r"(?:\bpr|pull request|pull|issue|issues|\bmr|merge request|bug|commit|milestone|chapter|"
@@ -161,15 +163,15 @@ _FORGE_WORD = re.compile(
 
 
 _REFERENCE_CUES = word_set(
-    "invoice order receipt customer client account acct subscription transaction payment purchase p "
-    "po booking contract quote credit refund case ticket support reference ref confirmation tracking "
-    "shipment license licence dispute charge billing workspace organisation organization org tenant "
-    "session request trace device installation debug correlation user"
+    "invoice order receipt customer client account acct subscription transaction payment purchase "
+    "p po booking contract quote credit refund case ticket support reference ref confirmation "
+    "tracking shipment license licence dispute charge billing workspace organisation organization "
+    "org tenant session request trace device installation debug correlation user"
 )
 _REFERENCE_PREFIXES = word_set(
     "inv invoice ord order acc acct account cust customer cus client ref po so rma tck tkt ticket "
-    "case sub txn pay pmt cr cn re rg rn quo qt quote contract lic rcpt receipt refund bill bil sup "
-    "sr fac fact req"
+    "case sub txn pay pmt cr cn re rg rn quo qt quote contract lic rcpt receipt refund bill bil "
+    "sup sr fac fact req"
 )
 
 
@@ -226,8 +228,7 @@ REFERENCE = [
             r"\b"
             + _REFERENCE_WORD
             + r"(?:[ -]?(?:number|numbers|no\.?|nr\.?|num|id|ids|ref(?:erence)?|code|#))?(?:[ "
-            r"](?:is|was|are|for|of|to))?"
-            r"[ ]?[:=]?[ ]?(?:no\.?|nr\.?|#|\()?[ "
+            r"](?:is|was|are|for|of|to))?[ ]?[:=]?[ ]?(?:no\.?|nr\.?|#|\()?[ "
             r"]?[\"']?(?P<x>(?=[\w\-/]{0,40}\d)[a-z0-9]{1,20}"
             r"(?:[-_/][a-z0-9]{1,20}){0,5})(?![\w])",
             flags=0,
@@ -247,6 +248,7 @@ REFERENCE = [
             not documented(scan, match.start(), match.end())
             and _FORGE_WORD.search(scan.before(match.start(), 20)) is None
             and _FORGE_WORD.search(scan.before(match.start(), 20).rstrip("# ")) is None
+            and not speaks_of_changes(scan, match.start(), match.end())
             and re.search(r"colou?r|hex|css|theme", scan.before(match.start(), 40)) is None
             and not (
                 len(match["x"]) in (4, 6) and re.search(r"\bcolou?rs?\b|\bcss\b|rgb", scan.lower)
@@ -327,7 +329,7 @@ _STREET = (
     r"Crescent|Cres|Parkway|Pkwy|Highway|Hwy|Quay|Row|Mews|Gardens|Grove|Hill|Walk|Alley|Circle|"
     r"Cir|Trail|Wharf|Parade|Loop|Plaza|Pike)"
 )
-_TITLE = r"[A-Z\u00c0-\u00de][\w'\u00c0-\u024f.\-]{0,24}"
+_TITLE = r"(?:(?:St|Mt|Ft|Sta?)\.|[A-Z\u00c0-\u00de](?:[\w'\u00c0-\u024f\-]|\.(?=\w)){0,24})"
 _UNIT = (
     r"(?:,?[ ](?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Flat|Room|Rm|Building|Bldg|Level|"
     r"#)\.?[ ]?[\w\-]{1,8}|,?[ ]\d{1,3}(?:st|nd|rd|th)[ ](?:Floor|floor|Fl)\.?)?"
@@ -381,14 +383,19 @@ def _is_address(match: re.Match[str], scan: Scan) -> bool:
     return ">" not in scan.before(match.start(), 3)
 
 
-_WORD_OF_ADDRESS = r"(?:[A-Z\u00c0-\u00de\u0100-\u017e](?:\w{0,3}\.(?=[ ,\n])(?![ ][A-Z]\w+ [a-z]{2})|(?:[\w'\-]|\.(?=\w))*))"
+_WORD_OF_ADDRESS = (
+    r"(?:(?:St|Rd|Ave?|Blvd|Dr|Ln|Apt|Ste|Bldg|Fl|No|Nr|Co|Str|Pl|Sq|Ct|Esq|Mt|Ft|Av|Jl|Ul|Al|Os|"
+    r"Gen|Sta?|Cad|Sok|Mah)\.(?=[ ,\n])|[A-Z\u00c0-\u00de\u0100-\u017e](?:(?:[\w'\-]|\.(?=\w))*))"
+)
 _NUMBER_OF_ADDRESS = r"\d(?:[\w/\-\u00ba]|\.(?=\w))*(?:\.(?=\u00ba|[ ]\u00ba))?"
 _SMALL = (
-    r"(?:y|de|do|da|das|dos|du|des|der|den|la|le|el|del|am|an|auf|upon|on|of|the|und|e|na|nad|van|von|"
-    r"sur|sous|di|al|bin|mac|st\.|d'|l'|in)"
+    r"(?:y|de|do|da|das|dos|du|des|der|den|la|le|el|del|am|an|auf|upon|on|of|the|und|e|na|nad|van|"
+    r"von|sur|sous|di|al|bin|mac|st\.|d'|l'|in|\u00fat|utca|t\u00e9r|ulica|katu|v\u00e4g|gata|gate|"
+    r"vei|gade|cad)"
 )
 _PART = (
-    r"(?:(?:(?:ul|al|os|str|c|av|avda|jl|bd|r|pl)[./][ ]?|#[ ]?)?(?:"
+    r"(?:(?:(?:ul|al|os|str|c|av|avda|jl|bd|r|pl)[./][ ]?|#[ ]?|(?:lote|lot|piso|apto|apt|bloco|"
+    r"flat|unit|suite|int|interno|scala|stiege|top)[ ](?=\d))?(?:"
     + _WORD_OF_ADDRESS
     + r"|"
     + _NUMBER_OF_ADDRESS
@@ -396,35 +403,48 @@ _PART = (
     r"(?:[ ](?:" + _WORD_OF_ADDRESS + r"|" + _SMALL + r"|" + _NUMBER_OF_ADDRESS + r"|#\d+)){0,6})"
 )
 _CHAIN = re.compile(
-    r"(?<![\w@./#\-])(?P<x>(?:(?:rue|avenue|boulevard|calle|via|rua|avenida|ulica|jalan|chemin|piazza|"
-    r"place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del)[ ])*)?"
+    # its first line holds a number or a building, so that a name above the address is none of it
+    r"(?<![\w@./#\-])(?=[^\n\d]{0,120}+\d|[^\n]{0,120}?(?:\b(?:House|Cottage|Farm|Barn|Forge|Mill|"
+    r"Lodge|Hall|Court|"
+    r"Lane|Road|Street|Close)\b))(?P<x>(?:(?:\d{1,4}[ ]?(?:bis|ter|[A-Za-z])?,?[ ])?(?:rue|avenue|"
+    r"boulevard|calle|via|rua|avenida|ulica|"
+    r"jalan|chemin|piazza|place|quai)[ ](?:(?:de|du|des|la|le|los|las|da|do|dos|della|del|dei|"
+    r"degli|delle|di)[ ])*)?"
     + _PART
     + r"(?:(?:,[ ]?|,?\n(?=[^\n:]{3,60}(?:\n|\Z))|[ ]-[ ])"
     + _PART
     + r"){1,6})"
 )
 _POSTCODE = re.compile(
-    r"\b(?:[A-Z]{1,2}\d{1,2}[A-Z]?[ ]\d[A-Z]{2}|[A-Z]{2}\d{2}[ ]\d[A-Z]{2}|[A-Z]\d[A-Z][ ]?\d[A-Z]\d|"
-    r"[A-Z]\d[\dW][ ]?[A-Z\d]{4}|(?:NSW|VIC|QLD|WA|SA|TAS|ACT|NT)[ ]\d{4}|[A-Z]{2}[ ]\d{5}(?:-\d{4})?|"
+    r"\b(?:[A-Z]{1,2}\d{1,2}[A-Z]?[ ]\d[A-Z]{2}|[A-Z]{2}\d{2}[ ]\d[A-Z]{2}|[A-Z]\d[A-Z][ "
+    r"]?\d[A-Z]\d|[A-Z]\d[\dW][ ]?[A-Z\d]{4}|(?:NSW|VIC|QLD|WA|SA|TAS|ACT|NT)[ ]\d{4}|[A-Z]{2}[ "
+    r"]\d{5}(?:-\d{4})?|"
     r"\d{3}[ ]\d{2}(?=[ ][A-Z\u00c0-\u017e])|\d{2}-\d{3}(?=[ ][A-Z\u00c0-\u017e])|\d{4}-\d{3}|"
     r"\d{4}[ ]?[A-Z]{2}(?=[ ,]+[A-Z])|"
-    r"(?:[A-Z]{1,2}-)?\d{4,5}[ ][A-Z\u00c0-\u017e][\w\u00c0-\u017e]{2,}|[a-z][ -]\d{6}\b|[a-z][ ]\d{3}[ ]\d{3}\b|\d{3}-\d{4}\b)(?![\w])"
+    r"(?:[A-Z]{1,2}-)?\d{4,5}[ ][A-Z\u00c0-\u017e][\w\u00c0-\u017e]{2,}|[a-z][ -]\d{6}\b|[a-z][ "
+    r"]\d{3}[ ]\d{3}\b|\u3012\d{3}-\d{4}|\d{3}-\d{4}(?=[ ]+[A-Z]))(?![\w])"
 )
 _TOWN_CODE = re.compile(r"[A-Z][\w\u00c0-\u017e]{2,}[ \-]{1,3}\d{3}[ ]?\d{1,3}(?![\w])")
 _STREET_WORD = re.compile(
-    r"\b(?:Street|St|Road|Rd|Avenue|Ave|Boulevard|Blvd|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|Square|Sq|"
-    r"Terrace|Close|Crescent|Parkway|Highway|Hwy|Quay|Row|Mews|Gardens|Grove|Hill|Walk|Alley|Circle|Trail|"
-    r"Wharf|Parade|Loop|Plaza|Path|Yard|Park|Estate|Rise|View|Green|Bypass|Esplanade|House|Cottage|Farm|"
-    r"Barn|Forge|Mill|Lodge|Flat|Unit|Apt|Suite|Lot|Floor|Box|Block|Plot|Nagar|Marg|Chowk|Sector|Colony|"
-    r"Rue|Avenue|Calle|Carrera|Avenida|Av|Rua|Via|Viale|Piazza|Corso|Odos|Ulica|Jalan|Jl|Street|Industrial)\b|"
-    r"\w(?:strasse|stra\u00dfe|str\.|weg|platz|gasse|straat|gracht|laan|plein|gatan|vej|gade|veien|katu|tie|"
-    r"utca|sokak|caddesi)\b|\b(?:ul|al|os)\."
+    r"\b(?:Street|St|Road|Rd|Avenue|Ave|Boulevard|Blvd|Lane|Ln|Drive|Dr|Way|Court|Ct|Place|Pl|"
+    r"Square|Sq|"
+    r"Terrace|Close|Crescent|Parkway|Highway|Hwy|Quay|Row|Mews|Gardens|Grove|Hill|Walk|Alley|"
+    r"Circle|Trail|"
+    r"Wharf|Parade|Loop|Plaza|Path|Yard|Park|Estate|Rise|View|Green|Bypass|Esplanade|House|Cottage|"
+    r"Farm|"
+    r"Barn|Forge|Mill|Lodge|Flat|Unit|Apt|Suite|Lot|Floor|Box|Block|Plot|Nagar|Marg|Chowk|Sector|"
+    r"Colony|"
+    r"Rue|Avenue|Calle|Carrera|Avenida|Av|Rua|Via|Viale|Piazza|Corso|Odos|Ulica|Jalan|Jl|Street|"
+    r"Industrial)\b|"
+    r"\w(?:strasse|stra\u00dfe|str\.|weg|platz|gasse|straat|gracht|laan|plein|gatan|vej|gade|veien|"
+    r"katu|tie|utca|sokak|caddesi)\b|\b(?:ul|al|os)\."
 )
 _ADDRESS_CUE = re.compile(
-    r"\b(?:address|adresse?|live[sd]? (?:at|in|on)|living at|reside[sd]? at|residing at|ship(?:ped|ping)? to|"
-    r"deliver(?:ed|y)? to|send[^.\n]{0,24} to|sent to|moved to|move to|relocated to|located at|based at|"
-    r"old|new|from|house at|flat at|property at|premises at|office at|shop|post(?:ed)? to|statement to|at|to)"
-    r"(?:[ ](?:is|was|should be|to))?[ ]?[:=]?\s{0,3}$"
+    r"\b(?:address|adresse?|live[sd]? (?:at|in|on)|living at|reside[sd]? at|residing at|ship(?:ped|"
+    r"ping)? to|"
+    r"deliver(?:ed|y)? to|send[^.\n]{0,24} to|sent to|moved to|move to|relocated to|located at|"
+    r"based at|old|new|from|house at|flat at|property at|premises at|office at|shop|post(?:ed)? to|"
+    r"statement to|at|to)(?:[ ](?:is|was|should be|to))?[ ]?[:=]?\s{0,3}$"
 )
 
 
@@ -449,22 +469,108 @@ def _is_chain(match: re.Match[str], scan: Scan) -> bool:
     ) or (street and numbered and cue)
 
 
+_STREET_WORDS = frozenset(re.findall(r"[a-z]{2,}", _STREET_WORD.pattern.lower()))
+_STREET_ENDS = (
+    "strase", "strasse", "str", "weg", "platz", "gasse", "straat", "gracht", "laan", "plein", "gata"
+                                                                                              "n",
+    "vej", "gade", "veien", "katu", "tie", "utca", "sokak", "caddesi",
+)  # fmt: skip
+
+
+def _may_hold_address(scan: Scan) -> bool:
+    """Whether a street's word or the form of a postcode is anywhere in the text."""
+    if "post" in scan.features or not _STREET_WORDS.isdisjoint(scan.vocabulary):
+        return True
+    return any(word.endswith(_STREET_ENDS) for word in scan.vocabulary)
+
+
 _STREET_CUES = word_set(
-    "street st road rd avenue ave av boulevard blvd lane ln drive dr way court ct place pl square sq "
-    "terrace close crescent cres parkway pkwy highway hwy quay row mews gardens grove hill walk alley "
-    "circle cir trail wharf parade loop plaza pike"
+    "street st road rd avenue ave av boulevard blvd lane ln drive dr way court ct place pl square "
+    "sq terrace close crescent cres parkway pkwy highway hwy quay row mews gardens grove hill walk "
+    "alley circle cir trail wharf parade loop plaza pike"
 )
+_LOWER_STREETS = word_set(
+    "street st road rd avenue ave lane ln boulevard blvd terrace close drive dr way court ct place "
+    "square crescent gardens grove hill walk row mews rise park bank brow fold gate green croft "
+    "quay wharf parade parkway highway"
+)
+_LIVES = re.compile(
+    r"\b(?:address|live[sd]?|living|reside[sd]?|staying|located|based|we'?re|i'?m|we are|"
+    r"ship(?:ped|ping)?|"
+    r"deliver(?:ed|y|ies)?|sen[dt]|post(?:ed)?|moved?|moving|house|flat|property|premises|home|"
+    r"parcel|courier|driver|from|to)\b[^.!?\n]{0,30}$"
+)
+_NO_STREET = word_set(
+    "the down issues ways more on of for days items and in our major this that a an my your hours "
+    "people minutes weeks users times is are was were steps other new old different per"
+)
+
+
+def _is_lower_address(match: re.Match[str], scan: Scan) -> bool:
+    """Whether a number and words before a street's word are an address, from what is around."""
+    if match["street"] not in _LOWER_STREETS:
+        return False
+    name = match["x"][: match.start("street") - match.start("x")].split()[1:]
+    if not name or not _NO_STREET.isdisjoint(name):
+        return False
+    sure = match["street"] in {
+        "street",
+        "road",
+        "avenue",
+        "ave",
+        "lane",
+        "boulevard",
+        "blvd",
+        "terrace",
+        "strasse",
+    }
+    placed = match["more"] != ""
+    return sure or placed or _LIVES.search(scan.before(match.start("x"), 50)) is not None
+
+
 _ROMANCE_STREET_CUES = word_set(
     "rue avenue boulevard bd place quai allee chemin impasse calle c avenida av avda paseo plaza "
     "carrer rua travessa largo praca via viale piazza corso ulica ul jalan jl"
 )
 _GERMANIC_STREETS = (
-    "strase", "strasse", "str.", "weg ", "platz ", "allee ", "gasse ", "ring ", "ufer ", "damm ", "straat ",
-    "gracht ", "laan ", "plein ", "kade ", "singel ", "gatan ", "vagen ", "vej ", "gade ", "veien ", "katu ",
-    "utca ", "am ", "an der ", "unter den ", "zum ",
-)  # fmt: skip
+    "strase",
+    "strasse",
+    "str.",
+    "weg ",
+    "platz ",
+    "allee ",
+    "gasse ",
+    "ring ",
+    "ufer ",
+    "damm ",
+    "straat ",
+    "gracht ",
+    "laan ",
+    "plein ",
+    "kade ",
+    "singel ",
+    "gatan ",
+    "vagen ",
+    "vej ",
+    "gade ",
+    "veien ",
+    "katu ",
+    "utca ",
+    "am ",
+    "an der ",
+    "unter den ",
+    "zum ",
+)
 ADDRESS = [
-    Rule("ADDRESS", _CHAIN, gate=(",", "\n"), digits=1, accept=_is_chain, score=0.875),
+    Rule(
+        "ADDRESS",
+        _CHAIN,
+        gate=(",", "\n", " - "),
+        digits=1,
+        maybe=_may_hold_address,
+        accept=_is_chain,
+        score=0.875,
+    ),
     Rule(
         "ADDRESS",
         regex(
@@ -486,36 +592,38 @@ ADDRESS = [
     ),
     Rule(
         "ADDRESS",
+        # "kossuth lajos utca 12, 6720 szeged", "hauptstr. 5"
         regex(
-            r"(?<![\w.#\-/])(?P<x>\d{1,5}[a-z]?[ ](?:[a-z']{3,20}[ ]){1,2}(?:street|road|avenue|"
-            r"lane|boulevard|blvd|ave|terrace)\b"
-            r"(?:[ ,]{1,2}(?:apt|flat|unit|suite)[ ]?\w{1,6})?(?:,?[ ][a-z]{3,20}){0,2}(?:,?[ "
-            r"](?:[a-z]{1,2}\d[a-z\d]?[ ]?\d[a-z]{2}|\d{5}))?)(?![\w])"
+            r"(?<![\w.\-/])(?P<x>(?:(?:(?!(?:in|at|is|to|on|the|from|near|and|by|of|for|it|my|"
+            r"our)[ ])[a-z]{2,20}[ ]){1,3}(?:utca|ulica|katu|gatan|vagen|vej|gade|"
+            r"veien|"
+            r"straat|laan|weg|strase|strasse|sokak|caddesi)|[a-z\-]{3,24}(?:strase|strasse|str|"
+            r"gasse|"
+            r"platz|allee|straat|gracht|gatan|gata|vagen|vej|veien|katu|utca))\.?[ ]\d{1,4}[a-z]?"
+            r"(?:/\d{1,4})?(?:,?[ ]\d{4,5}(?:[ ][a-z]{2})?[ ][a-z]{3,20})?)(?![\w]|[.:]\d)",
+            flags=0,
         ),
-        gate=("street", "road", "avenue", "lane", "boulevard", "blvd", " ave", "terrace"),
-        digits=True,
-        accept=lambda match, scan: (
-            not any(
-                word
-                in {
-                    "the",
-                    "down",
-                    "issues",
-                    "ways",
-                    "more",
-                    "on",
-                    "of",
-                    "for",
-                    "days",
-                    "items",
-                    "and",
-                    "in",
-                    "our",
-                    "major",
-                }
-                for word in match[0].lower().split()[1:4]
-            )
+        folded=True,
+        digits=1,
+        needs=frozenset({"street"}),
+        accept=lambda match, scan: words().kind(match["x"].split()[0].rstrip(".")) & COMMON == 0,
+        score=0.79,
+    ),
+    Rule(
+        "ADDRESS",
+        # where nobody uses capitals: "14 heather bank, ilkley", "22 elm st apt 4 tucson az 85701"
+        regex(
+            r"(?<![\w.,#\-/:])(?P<x>\d{1,5}[a-z]?,?[ ](?:[a-z'\-]{2,20}[ ]){0,2}[a-z'\-]{3,20}[ ]"
+            r"(?P<street>[a-z]{2,12})(?P<more>(?:,?[ ](?:apt|flat|unit|suite|floor)[ ]?\w{1,6})?"
+            r"(?:,[ ]?[a-z'\-]{3,20}(?:[ ][a-z'\-]{3,20}){0,2}(?=[,.;!?)\n]|\Z)){0,3}"
+            r"(?:,?[ ](?:[a-z]{3,20}[ ]){0,2}(?:[a-z]{2}[ ])?"
+            r"(?:[a-z]{1,2}\d[a-z\d]?[ ]?\d[a-z]{2}|\d{5}))?))(?![\w])",
+            flags=0,
         ),
+        folded=True,
+        cues=_LOWER_STREETS,
+        digits=1,
+        accept=_is_lower_address,
         score=0.8,
     ),
     Rule(
@@ -563,7 +671,8 @@ ADDRESS = [
     Rule(
         "ADDRESS",
         regex(
-            r"\b(?P<x>p\.?[ ]?o\.?[ ]?box[ ]\d{1,7}(?:,[ ][\w .\-]{2,40}){0,3}|postfach[ ]\d[\d "
+            r"\b(?P<x>p\.?[ ]?o\.?[ ]?box[ ]\d{1,7}(?:-\d{2,6})?(?:[ "
+            r"](?-i:[A-Z])[a-z]{2,20})?(?:,[ ][\w .\-]{2,40}){0,3}|postfach[ ]\d[\d "
             r"]{1,8}|apartado[ ]\d{1,6})"
         ),
         gate=("box", "postfach", "apartado"),
@@ -578,6 +687,7 @@ ADDRESS = [
             flags=0,
         ),
         digits=True,
+        needs=frozenset({"postcode"}),
         score=0.8,
     ),
     Rule(
@@ -594,6 +704,7 @@ ADDRESS = [
             flags=0,
         ),
         digits=4,
+        needs=frozenset({"four"}),
         score=0.85,
     ),
     Rule(
@@ -648,85 +759,14 @@ ADDRESS = [
             and re.search(r"[A-Z][a-z]+-(?:ku|shi|cho|dori)|,|\u3012", match["x"]) is not None
         ),
         digits=4,
+        needs=frozenset({"date"}),
         score=0.8,
     ),
     Rule(
         "LOCATION",
         regex(r"(?<![\w.\-])(?P<x>-?\d{1,2}\.\d{4,8},[ ]?-?\d{1,3}\.\d{4,8})(?![\w.])"),
         digits=8,
+        needs=frozenset({"degrees"}),
         score=0.8,
-    ),
-]
-
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
-    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
-)
-_DATE = (
-    r"(?:\d{1,4}[./\-][ ]?\d{1,2}[./\-][ ]?\d{1,4}|\d{1,2}(?:st|nd|rd|th)?(?:[ ]of)?[ ]"
-    + _MONTH
-    + r",?(?:[ ]\d{2,4})?|"
-    + _MONTH
-    + r"[ ]\d{1,2}(?:st|nd|rd|th)?,?(?:[ ]\d{4})?|\d{8})"
-)
-
-_BIRTH_WORD = re.compile(
-    r"\b(?:d\.?o\.?b\.?|dates? of birth|birth ?dates?|birthdays?|born|b-?day)\b|\(b\."
-)
-_FORM_WORD = re.compile(r"\b(?:field|accepts?|format|column|picker|validat\w*|placeholder)\b")
-
-
-def _near_birth(match: re.Match[str], scan: Scan) -> bool:
-    before = scan.before(match.start("x"), 110)
-    word = next(reversed(list(_BIRTH_WORD.finditer(before))), None)
-    year = re.search(r"(?:19\d\d|20[01]\d)", match["x"])
-    if word is None or year is None or documented(scan, match.start("x"), match.end("x")):
-        return False
-    between = before[word.end() :]
-    return (
-        _FORM_WORD.search(before[max(0, word.start() - 14) :]) is None
-        and re.search(r"\n\n|[.!?]\s.*[.!?]\s", between) is None
-        and re.search(r"\b(?:since|started|hired|moved|joined|invoice|paid|until|due)\b", between)
-        is None
-    )
-
-
-BIRTH = [
-    Rule(
-        "DATE_OF_BIRTH",
-        regex(
-            r"\b(?:born(?:[ ]on|[ ]in)?|d\.?o\.?b\.?|date of birth|birth ?dat(?:e|um)|birthday|"
-            r"geb\.|geboren am|geb\.? ?dat\w*|n\u00e9e? le|nacid[oa] el|nascid[oa] em|nato il|nata il|"
-            r"f\u00f8dt|f\u00f6dd|urodzon[ya]|narozen[a\u00e1]?)(?:[ ](?:is|was|on|of|as|to|:|in|should be|listed as|the)){0,3}"
-            r"[^\S\n]{0,2}[:=(]?[^\S\n]{0,2}(?P<x>" + _DATE + r"|(?:19|20)\d\d)(?![\w])"
-        ),
-        gate=(
-            "born",
-            "dob",
-            "d.o.b",
-            "birth",
-            "geb",
-            "ne le",
-            "nee le",
-            "nacid",
-            "nascid",
-            "nato",
-            "nata",
-            "fodt",
-            "fodd",
-            "urodzon",
-            "narozen",
-        ),
-        digits=True,
-        score=0.9,
-    ),
-    Rule(
-        "DATE_OF_BIRTH",
-        # "his date of birth doesn't match, we have 14/02/1987 on file", "hers is 1 May 1990"
-        regex(r"(?<![\w./\-])(?P<x>" + _DATE + r"|(?<=\(b\. )(?:19|20)\d\d)(?![\w]|[./-]\d)"),
-        gate=("dob", "d.o.b", "birth", "born", "bday", "b-day", "b."),
-        digits=4,
-        accept=lambda match, scan: _near_birth(match, scan),
-        score=0.85,
     ),
 ]

@@ -53,7 +53,8 @@ def _is_card(match: re.Match[str], scan: Scan) -> bool:
     digits = digits_of(value)
     if len(set(digits)) < 2 or not 12 <= len(digits) <= 19:
         return False
-    if digits in TEST_CARDS and documented(scan, start_of(match), end_of(match)):
+    unreal = digits in TEST_CARDS or not luhn(digits)
+    if unreal and documented(scan, start_of(match), end_of(match)):
         return False
     if (
         scan.text[max(0, start_of(match) - 5) : start_of(match)] == "card="
@@ -74,14 +75,15 @@ CARD = [
         regex(r"(?<![\w.\-/+])(?P<x>\d(?:[ -]{0,2}\d){11,18})(?![\w]|[.\-]\d)"),
         accept=_is_card,
         digits=12,
+        needs=frozenset({"twelve"}),
         score=0.94,
     ),
     Rule(
         "CARD",
         regex(
             r"\b(?:card|visa|mastercard|amex|maestro)\b[^\n\d]{0,30}?(?:ending|ends|last(?: four|"
-            r" 4)?"
-            r"(?: digits)?|(?:four|4) digits|\.{2,}|\*{2,}|x{2,}|\u2022{2,})[^\n\d]{0,22}(?P<x>\d{4})\b(?!-\d)"
+            r" 4)?(?: digits)?|(?:four|4) digits|\.{2,}|\*{2,}|x{2,}|"
+            r"\u2022{2,})[^\n\d]{0,22}(?P<x>\d{4})\b(?!-\d)"
         ),
         gate=("card", "visa", "amex", "maestro"),
         digits=True,
@@ -90,7 +92,8 @@ CARD = [
     Rule(
         "CARD",
         regex(
-            r"\b(?:last|final|first)[ ](?:4|four)(?:[ ]digits)?(?:[ ](?:of|on|are|is|for|the|my|our|card|"
+            r"\b(?:last|final|first)[ ](?:4|four)(?:[ ]digits)?(?:[ ](?:of|on|are|is|for|the|my|"
+            r"our|card|"
             r"number|account|it|ssn|social|sin|iban|id|phone|sim)){0,5}[ ]?[:=(]?[ ]?(?P<x>\d{4})\b"
         ),
         gate=("last ", "final ", "first "),
@@ -102,12 +105,14 @@ CARD = [
         # what follows a number: expiry and the three digits on the back
         regex(
             r"(?<=\d{4})[ ,;/]{1,3}(?:(?:exp\w*|valid|till)[. ]{0,2})?"
-            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}(?:(?:cvv2?|cvc2?|code)[: ]{0,2})?\d{3,4})?)(?![\w/])"
+            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}(?:(?:cvv2?|cvc2?|"
+            r"code)[: ]{0,2})?\d{3,4})?)(?![\w/])"
         ),
         digits=16,
         accept=lambda match, scan: (
             len(digits_of(scan.text[max(0, match.start() - 24) : match.start()])) >= 13
         ),
+        needs=frozenset({"twelve"}),
         score=0.9,
     ),
     Rule(
@@ -124,8 +129,8 @@ CARD = [
     Rule(
         "CARD",
         regex(
-            r"(?<![\w\-])(?P<x>(?:(?:[x*#\u2022.]{4}|\d{4})[ \-]?){1,3}(?:[x*#\u2022]{2,4}[ \-]?)\d{2,4}|"
-            r"[x*\u2022]{4,12}[ \-]?\d{4})(?![\w])"
+            r"(?<![\w\-])(?P<x>(?:(?:[x*#\u2022.]{4}|\d{4})[ \-]?){1,3}(?:[x*#\u2022]{2,4}[ "
+            r"\-]?)\d{2,4}|[x*\u2022]{4,12}[ \-]?\d{4})(?![\w])"
         ),
         gate=("xx", "**", "##", "\u2022\u2022"),
         digits=3,
@@ -311,6 +316,7 @@ IBAN = [
         ),
         accept=_is_iban,
         digits=6,
+        needs=frozenset({"iban"}),
         score=0.95,
     ),
     Rule(
@@ -338,8 +344,7 @@ IBAN = [
         "ID",
         regex(
             r"\b(?:routing|sort[ -]?code|account|acct|bank account|kontonummer|blz)[ ]?(?:number|"
-            r"no\.?|nr\.?|#)?"
-            r"(?:[ ]is)?[ ]?[:#]?[ ]?(?P<x>\d{2}-\d{2}-\d{2}|\d[\d ]{4,20}\d)\b"
+            r"no\.?|nr\.?|#)?(?:[ ]is)?[ ]?[:#]?[ ]?(?P<x>\d{2}-\d{2}-\d{2}|\d[\d ]{4,20}\d)\b"
         ),
         gate=("routing", "sort", "account", "acct", "konto", "blz"),
         digits=True,
@@ -370,7 +375,7 @@ WALLET = [
         ),
         accept=_is_wallet,
         digits=1,
-        needs=frozenset({"run24"}),
+        needs=frozenset({"long"}),
         score=0.96,
     ),
 ]
@@ -383,7 +388,8 @@ _VERSION_WORD = re.compile(
     r"patch|"
     r"chrome|chromium|edge?|firefox|safari|opera|opr|electron|macos|ios|android|app|client|sdk|cli|"
     r"agent|plugin|runtime|package|installer|nightly|beta|rc|kernel|dotnet|\.net|java|python|node|"
-    r"sonarqube|jira|confluence|gitlab|nginx|assembly|library|image|tag|changelog|section|skill|theme|module|extension|addon|add-on|schema|engine|"
+    r"sonarqube|jira|confluence|gitlab|nginx|assembly|library|image|tag|changelog|section|skill|"
+    r"theme|module|extension|addon|add-on|schema|engine|"
     r"dashboard|desktop|server|os|windows|linux|ubuntu|debian|postgres|mysql|redis|php|ruby))"
     r"[\s:/=v(#-]*(?:is|was|number|to|from|at|on)?[\s:/=v(#-]*(?:[\d.]+[\s,]*(?:to|and|->|or|"
     r",)?[\s]*v?)?$"
@@ -402,6 +408,12 @@ _DOCUMENTATION = tuple(
 )
 
 
+_RESOLVERS = frozenset(
+    {"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "208.67.222.222", "208.67.220.220"}
+)
+"""Public name servers, which everybody pings."""
+
+
 def _is_documentation(address: ipaddress.IPv4Address) -> bool:
     return any(address in net for net in _DOCUMENTATION)
 
@@ -416,7 +428,7 @@ def _is_ipv4(match: re.Match[str], scan: Scan) -> bool:
         address.is_loopback
         or address.is_unspecified
         or value.startswith("255.")
-        or value == "8.8.8.8"
+        or value in _RESOLVERS
     ):
         return False
     before = scan.before(start_of(match), 44)
@@ -472,7 +484,7 @@ IP = [
         "IP",
         regex(r"(?<=[a-z]-)(?P<x>\d{1,3}(?:-\d{1,3}){3})(?=\.)"),
         digits=4,
-        needs=frozenset({"dash"}),
+        needs=frozenset({"hosted"}),
         score=0.8,
     ),
     Rule(
@@ -510,27 +522,12 @@ _PHONE_WORD = re.compile(
     r"phone|\btel\b|\btel[.:]|telef|mobile|\bmob\b|\bcell|\bcall|\bring|whats ?app|\bsms\b|"
     r"\btext|\bfax|"
     r"reach (?:me|us)|contact|number is|numero|handy|\bdial|signal|voicemail|hotline|line:|"
-    r"landline|"
-    r"extension|\bph\b|\bm:|\bt:|\bp:|\bc:|\bo:"
+    r"landline|extension|\bph\b|\bm:|\bt:|\bp:|\bc:|\bo:"
 )
 _OTHER_NUMBER = re.compile(
-    r"(?:order|invoice|ticket|case|account|customer|card|issue|build|version|serial|tracking|"
+    r"\b(?:order|invoice|ticket|case|account|customer|card|issue|build|version|serial|tracking|"
     r"reference|ref|id|timestamp|epoch|vat|tax|iban|po)\b[^.\n]{0,18}$"
 )
-_PHONE_REGIONS = ("US", "GB", "DE", "FR", "AU", "IN", "BR", "IT", "ES", "NL", "JP", "ZA", "MX")
-
-
-def _valid_phone(value: str, regions: tuple[str, ...]) -> bool:
-    import phonenumbers
-
-    for region in regions:
-        try:
-            number = phonenumbers.parse(value, region)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number(number):
-            return True
-    return False
 
 
 def _is_phone(match: re.Match[str], scan: Scan) -> bool:
@@ -538,6 +535,12 @@ def _is_phone(match: re.Match[str], scan: Scan) -> bool:
     digits = digits_of(re.split(r"(?:x|ext)", value.lower())[0])
     if not 7 <= len(digits) <= 15 or len(set(digits)) < 3:
         return False
+    if re.fullmatch(r"\d+\.\d+", value):
+        return False
+    if re.match(r"\.[a-z]{2,5}\b", scan.after(end_of(match))) or re.match(
+        r"(?:19|20)\d\d-\d\d-\d\d[ _-]", value
+    ):
+        return False  # of a file, or of a moment
     if documented(scan, start_of(match), end_of(match)):
         return False
     if scan.speaks_of_docs and "555" in digits:
@@ -568,16 +571,12 @@ def _is_phone(match: re.Match[str], scan: Scan) -> bool:
         return True
     grouped = re.search(r"[ ()\-/.]", value) is not None
     if value.startswith(("0", "(0")) and len(digits) >= 9:
-        return (
-            grouped
-            or (len(digits) in (10, 11) and _valid_phone(value, _PHONE_REGIONS))
-            or (digits.startswith("07") and len(digits) == 11)
-        )
+        return grouped or len(digits) in (10, 11)
     if grouped:
         shape = [len(part) for part in re.split(r"[ ()\-/.]+", value.strip("()")) if part]
         if len(digits) < 9 or (set(shape[1:]) == {3} and shape[0] <= 3 and " " in value):
             return False  # 500 000 000: a number with thousands separators
-        return "." not in value and _valid_phone(value, _PHONE_REGIONS)
+        return "." not in value and len(digits) <= 12
     return len(digits) == 10 and digits[0] in "6789" and digits not in "98765432109876"
 
 
@@ -599,11 +598,13 @@ PHONE = [
     Rule(
         "PHONE",
         regex(
-            r"(?=[+(\d])(?:(?<![\w.#/:=@\-+])|(?<=[=:/])(?=\+\d))(?P<x>(?:\+[ ]?|\(\+)?\(?\d(?:[ ()./\-]{0,3}\d){6,16}"
+            r"(?=[+(\d])(?:(?<![\w.#/:=@\-+])|(?<=[=:/])(?=\+\d))(?P<x>(?:\+[ ]?|\(\+)?\(?\d(?:[ "
+            r"()./\-]{0,3}\d){6,16}"
             r"(?:[ ,]{0,2}(?:x|ext\.?|extension)[ ]?\d{1,6})?)(?![\w@]|[.\-/:]\d)"
         ),
         accept=_is_phone,
         digits=7,
+        needs=frozenset({"seven"}),
         score=0.82,
     ),
     Rule(
@@ -612,8 +613,7 @@ PHONE = [
             r"\b(?:call|phone|ring|text|whats ?app|reach|tel|mobile|cell|fax|dial)(?:[ ](?:me|us|"
             r"number|no\.?|him|her|is|"
             r"on|at|back|my|our|cell|mobile|phone)){0,4}[.:]?[ ]{1,2}(?P<x>\+?\(?\d[\d "
-            r"()./\-]{4,18}\d)"
-            r"(?![\w])"
+            r"()./\-]{4,18}\d)(?![\w])"
         ),
         gate=(
             "call",

@@ -24,8 +24,7 @@ from supportbot_dagster.tickets.words import word_set, words
 _PREFIXED_KEY = (
     r"(?:(?:sk|pk|rk)_(?:live|test)_|tl_(?:(?:live|test|api|pat|key|sk)_)?|gh[pousr]_|github_pat_|"
     r"glpat-|gldt-|glrt-|xox[abeoprs]-|xapp-|(?:AKIA|ASIA|AGPA|AROA)(?=[A-Z0-9]{12})|AIza|ya29\.|"
-    r"SG\.|"
-    r"npm_|pypi-|hf_|dop_v1_|sk-ant-|sk-proj-|sk-|lin_api_|lin_oauth_|whsec_|shpat_|shpss_|"
+    r"SG\.|npm_|pypi-|hf_|dop_v1_|sk-ant-|sk-proj-|sk-|lin_api_|lin_oauth_|whsec_|shpat_|shpss_|"
     r"rzp_live_|"
     r"figd_|ntn_|secret_|key-|pat-|EAAC|NRAK-|dckr_pat_|ATATT|atlasv1\.|vault:|hvs\.|r8_|gsk_|"
     r"AC(?=[0-9a-f]{32}))"
@@ -69,17 +68,16 @@ def _base64_secret(match: re.Match[str], scan: Scan) -> bool:
 _NOT_A_SECRET = word_set(
     "not wrong incorrect expired being required too no never still the a an correct right fine "
     "always reset invalid rejected accepted ignored weak strong long short missing gone unknown "
-    "lost "
-    "changed same different empty blank saved stored hashed encrypted protected compromised leaked "
-    "exposed public private secret optional mandatory case sensitive managed disabled enabled "
-    "locked blocked unchanged old new set sent shown hidden visible valid broken working in on at "
-    "for from to of with and or but so my our your their his her it its this that these those "
-    "what where which how why when who there here now then also just only already probably "
+    "lost changed same different empty blank saved stored hashed encrypted protected compromised "
+    "leaked exposed public private secret optional mandatory case sensitive managed disabled "
+    "enabled locked blocked unchanged old new set sent shown hidden visible valid broken working "
+    "in on at for from to of with and or but so my our your their his her it its this that these "
+    "those what where which how why when who there here now then also just only already probably "
     "definitely something anything nothing everything field box page reset link policy manager "
-    "protected screen prompt login sign code was is are were be been has have had does do did "
-    "cant can't won't doesn't isn't wasn't cannot you i we they he she me us them as if by "
-    "up out off over read write admin none null true false revoked rotated regenerated deleted "
-    "created generated unusable useless visible masked limited scoped not: ok okay good bad "
+    "protected screen prompt login sign code was is are were be been has have had does do did cant "
+    "can't won't doesn't isn't wasn't cannot you i we they he she me us them as if by up out off "
+    "over read write admin none null true false revoked rotated regenerated deleted created "
+    "generated unusable useless visible masked limited scoped not: ok okay good bad "
     "used copied shared unique asked requested accepted? denied refused like about under "
     "somewhere automatically permission permissions personal available safe secure"
 )
@@ -109,22 +107,24 @@ def _is_password_word(match: re.Match[str], scan: Scan) -> bool:
     plain = value.lower().strip("'\"")
     if not value or PLACEHOLDER_VALUE.match(value) or plain in _NOT_A_SECRET:
         return False
+    if "code" in match[0].lower() and not any(map(str.isdigit, value)):
+        return False  # "recovery codes: click ..."
     return len(plain) >= 3 and not plain.startswith(("http", "<"))
 
 
 _PASSWORD = (
-    r"(?<![^\W\d_])(?:pass(?:word|wort|wd|code|phrase)s?|passwd|pwd|pw|pass(?=[ ]?[:=])|kennwort|contrase\u00f1a|mot de passe|"
+    r"(?<![^\W\d_])(?:pass(?:word|wort|wd|code|phrase)s?|passwd|pwd|pw|pass(?=[ ]?[:=])|kennwort|"
+    r"contrase\u00f1a|mot de passe|"
     r"senha|pin(?:[ -]?(?:code|number))?|otp|(?:verification|security|2fa|login|sign-?in|auth\w*|"
     r"backup|recovery|one-time|access|door|gate) ?codes?)"
 )
 _PASSWORD_CUES = word_set(
-    "pass password passwords passwort passworts passwd passwds passcode passcodes passphrase passphrases pwd pw "
-    "kennwort contrasena passe senha pin pincode otp code codes"
+    "pass password passwords passwort passworts passwd passwds passcode passcodes passphrase "
+    "passphrases pwd pw kennwort contrasena passe senha pin pincode otp code codes"
 )
 _SECRET_NAME = (
     r"(?:api[ _-]?(?:key|token|secret)|(?:access|auth|bearer|refresh|personal|session|id|bot|"
-    r"webhook|"
-    r"signing|client|shared|deploy|private|secret|license|licence|scim|service)[ _-]?"
+    r"webhook|signing|client|shared|deploy|private|secret|license|licence|scim|service)[ _-]?"
     r"(?:access[ _-]?)?(?:token|key|secret)|secret|token|credentials?)"
 )
 
@@ -156,9 +156,15 @@ SECRET = [
             "atlasv1",
             "vault:",
             "hvs.",
-            "ac",
         ),
         accept=_looks_random,
+        score=0.98,
+    ),
+    Rule(
+        "SECRET",
+        regex(r"(?<!\w)AC[0-9a-f]{32}(?!\w)", flags=0),
+        digits=1,
+        needs=frozenset({"run32"}),
         score=0.98,
     ),
     Rule(
@@ -189,7 +195,7 @@ SECRET = [
         regex(r"(?<![\w\-/#])(?P<x>[0-9a-f]{32,256})(?![\w\-])"),
         accept=_hex_secret,
         digits=1,
-        needs=frozenset({"run32"}),
+        needs=frozenset({"hex", "run32"}),
         score=0.85,
     ),
     Rule(
@@ -197,7 +203,7 @@ SECRET = [
         regex(r"(?<![\w\-/+.@#])(?P<x>[A-Za-z0-9+/_\-]{24,500}={0,2})(?![\w\-])", flags=0),
         accept=_base64_secret,
         digits=1,
-        needs=frozenset({"run24"}),
+        needs=frozenset({"long"}),
         score=0.84,
     ),
     Rule(
@@ -231,8 +237,7 @@ SECRET = [
         "SECRET",
         regex(
             r"\b(?:serial|licen[cs]e|activation|product|recovery|backup|coupon|voucher|promo|"
-            r"discount)"
-            r"[ -](?:key|code|number)s?(?:[ ](?:is|are|was)|[ ]?[:=#])?[ ]{1,2}"
+            r"discount)[ -](?:key|code|number)s?(?:[ ](?:is|are|was)|[ ]?[:=#])?[ ]{1,2}"
             r"(?P<x>(?=[\w\-]{0,60}\d)[a-z0-9]{4,12}(?:-[a-z0-9]{3,12}){0,6})\b"
         ),
         gate=("key", "code", "number"),
@@ -255,8 +260,7 @@ PASSWORD = [
             _PASSWORD
             + r"\b[^\S\n]*(?:(?:i|we)[ ](?:use|used|set|typed|tried)[ ]|(?:that[ ])?(?:is|was|"
             r"'s|ist|es|est|to|as|of)[ ])(?:(?:is|was|still|now|currently|just|set[ ]to|again)[ "
-            r"]){0,3}"
-            r"[\"'(\[]?(?P<x>[^\s\"'<>]{3,80})"
+            r"]){0,3}[\"'(\[]?(?P<x>[^\s\"'<>]{3,80})"
         ),
         cues=_PASSWORD_CUES,
         accept=_is_password,

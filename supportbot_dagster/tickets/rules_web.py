@@ -18,32 +18,60 @@ from supportbot_dagster.tickets.rule import (
     value_of,
 )
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import word_set, words
+from supportbot_dagster.tickets.words import COMMON, THING, word_set, words
 
 # --- e-mail -----------------------------------------------------------------------------------
 
 TLD = (
     r"(?:com|org|net|io|co|dev|app|ai|example|test|invalid|edu|gov|info|biz|me|us|uk|de|fr|es|it|"
-    r"nl|"
-    r"be|at|ch|se|no|dk|fi|pl|pt|jp|cn|in|br|ca|au|nz|ie|eu|mx|ar|za|ng|ke|kr|sg|hk|cz|gr|tr|ru|"
+    r"nl|be|at|ch|se|no|dk|fi|pl|pt|jp|cn|in|br|ca|au|nz|ie|eu|mx|ar|za|ng|ke|kr|sg|hk|cz|gr|tr|ru|"
     r"tech|cloud|online|store|shop|xyz|agency|studio|design|health|finance|group|team|works)"
 )
 
 
 _PLACEHOLDER_MAIL_HOSTS = word_set(
     "example.com example.org example.net company.com company.tld domain.com domain.tld email.com "
-    "yourdomain.com your-domain.com yourcompany.com your-company.com mycompany.com acme.com test.com "
-    "mail.com"
+    "yourdomain.com your-domain.com yourcompany.com your-company.com mycompany.com acme.com "
+    "test.com mail.com"
 )
 _SOMEBODY = re.compile(
-    r"(?:user|name|you|your[._-]?(?:name|email|address)|me|test|email|mail|address|someone|somebody|"
-    r"first[._-]?last|firstname[._-]lastname|foo|bar|username|customer|recipient|sender)\d{0,3}(?:\+\w+)?"
+    r"(?:user|name|you|your[._-]?(?:name|email|address)|me|test|email|mail|address|someone|"
+    r"somebody|first[._-]?last|firstname[._-]lastname|foo|bar|username|customer|recipient|"
+    r"sender)\d{0,3}(?:\+\w+)?"
 )
+
+
+_OFFICES = word_set(
+    "support help helpdesk service security abuse privacy feedback bugs status dpo gdpr noreply "
+    "no-reply donotreply do-not-reply notification notifications newsletter mailer mailer-daemon "
+    "postmaster customer-service customerservice customercare care"
+)
+_PUBLISHED = re.compile(
+    r"\b(?:yours?|you|official|public|published|docs?|faq|pages?|website|site|articles?|footer|"
+    r"(?:right|correct|proper|best|wrong) (?:e-?mail |mail )?address|whitelist|allow-?list|"
+    r"phishing|legit|genuine)\b"
+)
+_OURS = re.compile(
+    r"\b(?:my|mine|our|ours|us|we|customers?'?s?|clients?'?s?)(?:[ ](?:e-?mail|mail|mailbox|"
+    r"address|support|"
+    r"shared|team|general|main|own|new|old|inbox|alias|desk|help|helpdesk|is|at|now|to))*[ :,(]*$"
+)
+
+
+def _is_public(match: re.Match[str], scan: Scan) -> bool:
+    """Whether the mailbox of an office is spoken of as the addressee's own."""
+    before = scan.before(match.start(), 60)
+    after = scan.after(match.end(), 60)
+    if _OURS.search(before):
+        return False
+    return _PUBLISHED.search(before) is not None or _PUBLISHED.search(after) is not None
 
 
 def _foreign_mail(match: re.Match[str], scan: Scan) -> bool:
     address = re.sub(r"\s", "", value_of(match)).lower()
     local, _, host = address.partition("@")
+    if local in _OFFICES and _is_public(match, scan):
+        return False
     if host in _PLACEHOLDER_MAIL_HOSTS and (_SOMEBODY.fullmatch(local) or scan.speaks_of_docs):
         return False
     return address not in scan.vendor.emails and not address.startswith("git@")
@@ -104,10 +132,9 @@ EMAIL = [
 
 _FEATURE_PATHS = word_set(
     "new login signin sign-in signup sign-up logout settings preferences join invite oauth api "
-    "auth "
-    "download downloads help import inbox home search your-workspace your-company yourworkspace "
-    "yourcompany workspace-url workspace workspace-name my-workspace myworkspace team yourteam "
-    "your-team slug url name example acme-example mobile desktop status pricing docs"
+    "auth download downloads help import inbox home search your-workspace your-company "
+    "yourworkspace yourcompany workspace-url workspace workspace-name my-workspace myworkspace "
+    "team yourteam your-team slug url name example acme-example mobile desktop status pricing docs"
 )
 _PUBLIC_SUBDOMAINS = word_set(
     "www docs doc help support status app api security community changelog blog cdn auth login "
@@ -127,8 +154,8 @@ _PUBLIC_HOSTS = word_set(
 )
 _PUBLIC_PATHS = word_set(
     "help docs doc support pricing status blog developers developer api legal terms privacy "
-    "features about login signin "
-    "download downloads apps settings intl en en-us guides learn changelog hc"
+    "features about login signin download downloads apps settings intl en en-us guides learn "
+    "changelog hc"
 )
 _PLACEHOLDER_HOSTS = word_set(
     "example.com example.org example.net localhost your-domain.com yourdomain.com domain.com "
@@ -284,8 +311,8 @@ _BARE = (
 _SLUG_STOP = word_set(
     "the a an is was not no now still just also broken gone wrong too so very slow empty my our "
     "your this that it in on at to for from with and or but what where which how why when "
-    "different same old new missing invalid correct incorrect taken available required changed "
-    "url name slug id address link settings page called named currently still eu us be"
+    "different same old new missing invalid correct incorrect taken available required changed url "
+    "name slug id address link settings page called named currently still eu us be"
 )
 
 
@@ -313,23 +340,46 @@ def is_slug(match: re.Match[str], scan: Scan) -> bool:
 
 
 URL = [
-    Rule("SECRET", regex(_URL), gate=("://",), accept=_url_is("secret"), score=0.97),
-    Rule("URL", regex(_URL), gate=("://",), accept=_url_is("signed", "foreign"), score=0.92),
+    Rule("SECRET", regex(_URL), shared=True, gate=("://",), accept=_url_is("secret"), score=0.97),
+    Rule(
+        "URL",
+        regex(_URL),
+        shared=True,
+        gate=("://",),
+        accept=_url_is("signed", "foreign"),
+        score=0.92,
+    ),
     Rule(
         "URL",
         regex(_BARE),
+        shared=True,
         needs=frozenset({"host"}),
         accept=_bare_is("signed", "foreign"),
         score=0.6,
     ),
-    Rule("SECRET", regex(_BARE), needs=frozenset({"host"}), accept=_bare_is("secret"), score=0.96),
+    Rule(
+        "SECRET",
+        regex(_BARE),
+        shared=True,
+        needs=frozenset({"host"}),
+        accept=_bare_is("secret"),
+        score=0.96,
+    ),
 ]
 
 WORKSPACE = [
-    Rule("WORKSPACE_URL", regex(_URL), gate=("://",), accept=_url_is("workspace"), score=0.96),
+    Rule(
+        "WORKSPACE_URL",
+        regex(_URL),
+        shared=True,
+        gate=("://",),
+        accept=_url_is("workspace"),
+        score=0.96,
+    ),
     Rule(
         "WORKSPACE_URL",
         regex(_BARE),
+        shared=True,
         needs=frozenset({"host"}),
         accept=_bare_is("workspace"),
         score=0.96,
@@ -338,8 +388,8 @@ WORKSPACE = [
         "WORKSPACE_URL",
         regex(
             r"\b(?:workspace|org|organi[sz]ation|tenant|subdomain|team)[ -]?(?:url|slug|name|id|"
-            r"handle|subdomain)?(?:[ ](?:is|was|stays|remains|called|named|slug|url)|[ ]?[:=]|[ ]is[ "
-            r"](?:called|named)"
+            r"handle|subdomain)?(?:[ ](?:is|was|stays|remains|called|named|slug|url)|[ ]?[:=]|[ "
+            r"]is[ ](?:called|named)"
             r"){1,2}[ ]{0,2}[\"']?(?P<x>[a-z][\w\-]{1,40})[\"']?(?=[\s.,;:!?)\"']|$)"
         ),
         gate=("workspace", "org", "tenant", "subdomain", "slug"),
@@ -353,9 +403,46 @@ WORKSPACE = [
     Rule(
         "WORKSPACE_URL",
         regex(
-            r"\b(?:slug|subdomain)(?:[ ](?:is|was|stays|remains|should be)|[ ]?[:=])?[ ][\"']?(?P<x>[a-z][\w\-]{2,40})\b"
+            r"\b(?:slug|subdomain)(?:[ ](?:is|was|stays|remains|should be)|[ ]?[:=])?[ "
+            r"][\"']?(?P<x>[a-z][\w\-]{2,40})\b"
         ),
         gate=("slug", "subdomain"),
+        accept=is_slug,
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        # "dashboard of tenant orion-textiles-uat"
+        regex(
+            r"\b(?:workspace|tenant|org|organi[sz]ation|subdomain|instance)[ ][\"']?"
+            r"(?P<x>[a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?!\w|\.\w)",
+            flags=0,
+        ),
+        gate=("workspace", "org", "tenant", "subdomain", "instance"),
+        accept=lambda match, scan: (
+            not all(words().kind(part) & COMMON for part in match["x"].split("-"))
+        ),
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        # "renamed the tenant from acme-dev to acme-prod"
+        regex(
+            r"\b(?:workspace|org\w*|tenant|subdomain|site|slug)\b[^.!?\n]{0,24}[ ](?:from|to)[ "
+            r"][\"']?(?P<x>[a-z][a-z0-9]*(?:[-_][a-z0-9]+)+)(?![\w.])"
+        ),
+        gate=("workspace", "org", "tenant", "subdomain", "site", "slug"),
+        accept=is_slug,
+        score=0.7,
+    ),
+    Rule(
+        "WORKSPACE_URL",
+        regex(
+            r"\b(?:workspace|org\w*|tenant|subdomain|site|slug)\b[^.!?\n]{0,24}[ ]from[ ]"
+            r"[\"']?[\w\-]{2,40}[\"']?[ ]to[ ][\"']?(?P<x>[a-z][a-z0-9]*(?:[-_][a-z0-9]+)+)(?!\w|"
+            r"\.\w)"
+        ),
+        gate=("workspace", "org", "tenant", "subdomain", "site", "slug"),
         accept=is_slug,
         score=0.7,
     ),
@@ -403,9 +490,8 @@ _SOCIAL = re.compile(
 )
 _GROUP_HANDLES = word_set(
     "channel here everyone team all name user username mention mentions me you someone somebody "
-    "person people assignee media import "
-    "param return returns override component types type latest example handle your_name "
-    "your_handle admin admins support bot"
+    "person people assignee media import param return returns override component types type latest "
+    "example handle your_name your_handle admin admins support bot"
 )
 
 
@@ -429,7 +515,16 @@ def _is_handle(match: re.Match[str], scan: Scan) -> bool:
         r"bluesky|mastodon)(?: (?:me|us|is|at|on|as|handle))*[ :(]*$",
         scan.before(match.start("x"), 40),
     )
-    return (marked and social) or direct is not None
+    if (marked and social) or direct is not None:
+        return True
+    # "thanks to @bluepenny": a word of nobody's vocabulary, in a sentence and not in code
+    mentioned = scan.before(match.start("x"), 1) in {"", " ", "("} and not re.search(
+        r"[(){}\[\]=;<>`\"/]", scan.text[match.end("x") : match.end("x") + 2].replace(")", "")
+    )
+    own_line = scan.before(match.start("x"), 200).rpartition("\n")[2].strip() == ""
+    parts = [part for part in re.split(r"[-\d]+", value) if part]
+    unknown = any(not words().kind(part) & (COMMON | THING) for part in parts)
+    return mentioned and unknown and not (own_line and not social) and len(value) > 3
 
 
 def _is_login(match: re.Match[str], scan: Scan) -> bool:
@@ -455,7 +550,8 @@ def _is_login(match: re.Match[str], scan: Scan) -> bool:
     if "-" in value:
         return False
     if re.search(
-        r"\b(?:handle|username|user name|nickname|gamertag|login|alias|nick)\b(?:[ ](?:is|was)|[ ]?[:=])",
+        r"\b(?:handle|username|user name|nickname|gamertag|login|alias|nick)\b(?:[ ](?:is|was)|[ "
+        r"]?[:=])|\b(?:nick(?:name)?|gamertag|alias)\b",
         head,
     ):
         return not kind & 9 and len(plain) >= 4
@@ -482,15 +578,18 @@ HANDLE = [
     Rule(
         "HANDLE",
         regex(
-            r"\b(?:skype|telegram|discord|wechat|twitter|instagram|insta|signal|tiktok|snapchat|github|"
-            r"kakao|line|steam|twitch)(?:[ ](?:id|name|handle|user(?:name)?|account))?(?:[ ]is|[ ]?:)[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
+            r"\b(?:skype|telegram|discord|wechat|twitter|instagram|insta|signal|tiktok|snapchat|"
+            r"github|"
+            r"kakao|line|steam|twitch)(?:[ ](?:id|name|handle|user(?:name)?|account))?(?:[ ]is|[ "
+            r"]?:)?[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
         ),
         cues=word_set(
-            "skype telegram discord wechat twitter instagram insta signal tiktok snapchat github kakao line "
-            "steam twitch"
+            "skype telegram discord wechat twitter instagram insta signal tiktok snapchat github "
+            "kakao line steam twitch"
         ),
         accept=lambda match, scan: (
-            any(not char.isalpha() for char in match["x"].rstrip(".,:"))
+            re.search(r"[^\W\d][_.:]?[\d_:.]\w|\d[^\W\d]", match["x"].rstrip(".,:")) is not None
+            and re.fullmatch(r"v?[\d.]+|.*\.(?:com|net|org|io|app)", match["x"]) is None
             and not match["x"].startswith("http")
         ),
         score=0.7,
@@ -499,12 +598,12 @@ HANDLE = [
         "HANDLE",
         regex(
             r"\b(?:user ?names?|users?|handles?|nick(?:name)?s?|logins?|gamertag|"
-            r"screen ?name|alias|profile|account|page|channel)(?:[ ](?:is|was|are|called|id|name|named)|[ ]?[:=])?[ ][\"']?"
-            r"(?P<x>[a-z0-9][\w.\-]{2,38}\w)(?![\w@])"
+            r"screen ?name|alias|profile|account|page|channel)(?:[ ](?:is|was|are|called|id|name|"
+            r"named)|[ ]?[:=])?[ ][\"']?(?P<x>[a-z0-9][\w.\-]{2,38}\w)(?![\w@])"
         ),
         cues=word_set(
-            "username usernames user users handle handles nick nickname nicknames login logins gamertag "
-            "screenname alias profile name names account page channel"
+            "username usernames user users handle handles nick nickname nicknames login logins "
+            "gamertag screenname alias profile name names account page channel"
         ),
         accept=lambda match, scan: _is_login(match, scan),
         score=0.72,

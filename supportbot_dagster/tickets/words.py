@@ -55,8 +55,8 @@ def word_set(text: str) -> frozenset[str]:
 
 
 PARTICLES = word_set(
-    "de del della der den des di do dos du da das el al bin ben ibn la las le les lo los van von binti bint bte binte "
-    "ter ten te zu zum zur san st saint mc mac abu af av y e i o"
+    "de del della der den des di do dos du da das el al bin ben ibn la las le les lo los van von "
+    "binti bint bte binte ter ten te zu zum zur san st saint mc mac abu af av y e i o"
 )
 
 COMMON, GIVEN, SURNAME, THING = 1, 2, 4, 8

@@ -96,6 +96,109 @@ def test_placeholders_are_typed(redactor: Redactor, text: str, expected: str) ->
     assert redactor.redact_text(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dear Dr. Penhallow,\n\nThank you", "Dear Dr. <PERSON>,\n\nThank you"),
+        ("Hello Ms. Castellanos,\n\nAll done", "Hello Ms. <PERSON>,\n\nAll done"),
+        ("It works again.\n\nViele Grüße,\nRuth", "It works again.\n\nViele Grüße,\n<PERSON>"),
+        (
+            "Where?\nViele Grüße\nGregor Zimmerling\nUSt-IdNr. DE123456789",
+            "Where?\nViele Grüße\n<PERSON>\nUSt-IdNr. <ID>",
+        ),
+        ("Gracias por la paciencia,\nTomás", "Gracias por la paciencia,\n<PERSON>"),
+        ("Matthias Brückner, Tel. +49 30 23125 418", "<PERSON>, Tel. <PHONE>"),
+        (
+            "We are closed.\nThanks\nPia Ruhl\nVAT DE123456789",
+            "We are closed.\nThanks\n<PERSON>\nVAT <ID>",
+        ),
+        ("Do they survive?\nLindiwe, 555-0150", "Do they survive?\n<PERSON>, <PHONE>"),
+        (
+            "Is it on?\n\nHoward Finch\n22 Quayside Terrace, Marlow Sands, MS4 0ZZ",
+            "Is it on?\n\n<PERSON>\n<ADDRESS>",
+        ),
+        ("It was its owner, Derek Mills.", "It was its owner, <PERSON>."),
+        ("The owner is my partner Svea Rehn", "The owner is my partner <PERSON>"),
+        ("An Owner can do it, owner@acme.example", "An Owner can do it, <EMAIL>"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_what_surrounds_a_value_is_no_part_of_it(
+    redactor: Redactor, text: str, expected: str
+) -> None:
+    assert redactor.redact_text(text, ["owner@acme.example"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # secrets that no label stands beside
+        (
+            "the root password is lost, the note has Kn0bb1y-92",
+            "the root password is lost, the note has <SECRET>",
+        ),
+        (
+            "the gate code you texted (7719#) is refused",
+            "the gate code you texted (<SECRET>) is refused",
+        ),
+        ("He forgot the mpin. I tried 2580 twice", "He forgot the mpin. I tried <SECRET> twice"),
+        ("revoke the token ending ..9fQx", "revoke the token ending <SECRET>"),
+        (
+            "a photo of my ID; I'd rather type it: X4RTBPFW4",
+            "a photo of my ID; I'd rather type it: <ID>",
+        ),
+        # handles
+        (
+            "the gist of our contractor @nadav-codes is gone",
+            "the gist of our contractor <HANDLE> is gone",
+        ),
+        ("unlink my psn, it's Frostbyte_Kev", "unlink my psn, it's <HANDLE>"),
+        ("the login aoife.brannigan is blocked", "the login <PERSON> is blocked"),
+        # dates of birth
+        ("he was born on the 3rd of March '62", "he was born on the <DATE_OF_BIRTH>"),
+        ("je suis ne le 7 juillet 1991", "je suis ne le <DATE_OF_BIRTH>"),
+        ("child Ada Lis, ur. 12.05.2014, is ill", "child <PERSON>, ur. <DATE_OF_BIRTH>, is ill"),
+        ("Rosaline Achterkamp, 1959-11-02, passed", "<PERSON>, <DATE_OF_BIRTH>, passed"),
+        # addresses
+        ("we're 14 heather bank, ilkley. hello", "we're <ADDRESS>. hello"),
+        ("house is in lajos utca 12, 6720 szeged", "house is in <ADDRESS>"),
+        ("old place, 18 rue des Tanneurs, 67000 Lyon, and", "old place, <ADDRESS>, and"),
+        # companies
+        ("my boss at Greenhaugh Nurseries will see it", "my boss at <COMPANY> will see it"),
+        ("hi this is paula from zenith nails.", "hi this is <PERSON> from <COMPANY>."),
+        ("new account in the name of Kaashandel Zoet.", "new account in the name of <COMPANY>."),
+        ("Our little choir (Cantoria Vale Singers) sings", "Our little choir (<COMPANY>) sings"),
+        # persons
+        ("the Petrovics at the back door", "the <PERSON> at the back door"),
+        (
+            "everybody is in except ruairi and siobhan k.",
+            "everybody is in except <PERSON> and <PERSON>",
+        ),
+        ("it has LINDGREN/ASTRID MRS on it", "it has <PERSON> MRS on it"),
+        # references
+        (
+            "My file no. is EXP-2201-M, hers EXP-2210-M",
+            "My file no. is <REFERENCE>, hers <REFERENCE>",
+        ),
+        ("transaction id PP240612.1044.C83310", "transaction id <REFERENCE>"),
+        ("Van KX19 ZZA is sold", "Van <REFERENCE> is sold"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_what_only_the_sentence_gives_away(redactor: Redactor, text: str, expected: str) -> None:
+    assert redactor.redact_text(text) == expected
+
+
+def test_the_name_of_a_thing_counts_in_the_whole_conversation(redactor: Redactor) -> None:
+    texts = [
+        "Project Ganymede does not show up on the roadmap.",
+        "You find Ganymede in the tray. Only while Ganymede is planned, Oluchi can see it.",
+    ]
+    done = redactor.redact_all(texts)
+    assert done[0] == texts[0]
+    assert done[1] == texts[1].replace("Oluchi", "<PERSON>")
+
+
 def test_known_names_in_any_form(redactor: Redactor) -> None:
     text = "DANA said: dana's and Whitfields board. d.whitfield too"
     done = redactor.redact_text(text, ["Dana Whitfield"])

@@ -1,0 +1,86 @@
+"""Rules that cannot hit are skipped for speed, and that changes no result."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supportbot_dagster.jsonl import read_jsonl
+from supportbot_dagster.tickets import engine
+from supportbot_dagster.tickets.redaction import Redactor
+from supportbot_dagster.tickets.rules import RULES
+from supportbot_dagster.tickets.vendor import Vendor
+
+TUNED = Path(__file__).parents[2] / "bench" / "data" / "redaction" / "tuned.jsonl"
+SAMPLE = Path(engine.__file__).parents[1] / "sample" / "tickets.json"
+MARK = re.compile(r"\{\{[A-Z_]+\|(.*?)\}\}", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def texts(data: Path) -> list[str]:
+    """Messages with and without personal data, and the same ones in other letters."""
+    labelled: list[dict[str, Any]] = read_jsonl(data / "labelled.jsonl")
+    found = [row["text"] for row in labelled]
+    found += (data / "look_alikes.txt").read_text(encoding="utf-8").splitlines()
+    found += [MARK.sub(r"\1", row["text"]) for row in read_jsonl(TUNED)]
+    sample = json.loads(SAMPLE.read_text(encoding="utf-8"))["tickets"]
+    found += [comment["body"] for ticket in sample[::10] for comment in ticket["comments"]]
+    odd = str.maketrans({" ": "\u00a0", "-": "\u2011", "'": "\u2019", '"': "\u201c", "@": "\uff20"})
+    return [
+        *found,
+        *(text.upper() for text in found[::3]),
+        *(text.lower() for text in found[1::3]),
+        *(text.translate(odd) for text in found[2::3]),
+        "\n".join(found[5:200:9]),
+    ]
+
+
+@pytest.fixture(scope="module")
+def unfiltered(vendor: Vendor, texts: list[str]) -> list[str]:
+    redactor = Redactor(vendor, prefilter=False)
+    return [redactor.redact_text(text) for text in texts]
+
+
+def differences(vendor: Vendor, texts: list[str], unfiltered: list[str]) -> dict[str, str]:
+    redactor = Redactor(vendor)
+    done = (redactor.redact_text(text) for text in texts)
+    return {one: slow for one, slow in zip(done, unfiltered, strict=True) if one != slow}
+
+
+def test_the_prefilter_changes_nothing(
+    vendor: Vendor, texts: list[str], unfiltered: list[str]
+) -> None:
+    assert len(set(texts)) > 1000
+    assert differences(vendor, texts, unfiltered) == {}
+
+
+@pytest.mark.parametrize("recognizer", sorted(RULES))
+def test_a_prefilter_that_skips_too_much_is_noticed(
+    recognizer: str,
+    vendor: Vendor,
+    texts: list[str],
+    unfiltered: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shut = [dataclasses.replace(rule, gate=("\x00",)) for rule in RULES[recognizer]]
+    monkeypatch.setattr(engine, "RULES", {**RULES, recognizer: shut})
+    assert differences(vendor, texts[:400], unfiltered[:400])
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("persons", "CLOSING_CUES"), ("companies", "_LEGAL_CUES"), ("rule", "_DOCUMENTING")],
+)
+def test_cues_that_lack_words_are_noticed(
+    module: str,
+    name: str,
+    vendor: Vendor,
+    texts: list[str],
+    unfiltered: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"supportbot_dagster.tickets.{module}.{name}", frozenset())
+    assert differences(vendor, texts, unfiltered)
