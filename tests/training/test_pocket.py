@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -198,3 +200,22 @@ def test_a_corpus_file_gives_the_same_corpus(tmp_path: Path) -> None:
     corpus = small_corpus()
     corpus.write(tmp_path / "corpus.json")
     assert Corpus.read(tmp_path / "corpus.json") == corpus
+
+
+def test_the_command_trains_from_a_corpus_file_and_needs_little_but_pytorch(tmp_path: Path) -> None:
+    small_corpus().write(tmp_path / "corpus.json")
+    files = ["--corpus", str(tmp_path / "corpus.json"), "--out", str(tmp_path / "base")]
+    pocket.main([*files, "--steps", "1", "--workers", "0", "--device", "cpu"])
+    assert (tmp_path / "base" / "model.safetensors").is_file()
+    imported = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, supportbot_dagster.training.pocket; print(*sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "supportbot_dagster.training.pocket_examples" in imported
+    assert {"pydantic", "lxml", "httpx", "upath", "presidio_analyzer"}.isdisjoint(imported)
