@@ -1,7 +1,8 @@
 """How the embedded ``pocket`` base is made: ``python -m supportbot_dagster.training.pocket``.
 
-What lives here: the training of a small Llama-architecture model, from nothing. What does not: its
-corpus (:mod:`supportbot_dagster.training.pocket_corpus`), its examples
+What lives here: the training of a small Llama-architecture model, from nothing or on from one that
+was trained before. What does not: its corpus
+(:mod:`supportbot_dagster.training.pocket_corpus`), its examples
 (:mod:`supportbot_dagster.training.pocket_examples`), its tokenizer
 (:mod:`supportbot_dagster.training.pocket_tokenizer`) and fine-tuning.
 
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.training.encode import IGNORED
 from supportbot_dagster.training.noise import noisy
 from supportbot_dagster.training.pocket_examples import (
@@ -88,6 +90,9 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
         corpus: what to learn from.
         out_dir: gets the snapshot.
         recipe: how.
+
+    Raises:
+        UserError: if the base or the topic head to go on from is missing or does not fit.
     """
     import torch
     from transformers import AutoTokenizer, LlamaForCausalLM
@@ -100,13 +105,18 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
         tokenizer = AutoTokenizer.from_pretrained(out_dir)
         model = _new_model(tokenizer)
     else:
-        shutil.copytree(recipe.start, out_dir, dirs_exist_ok=True)
+        if not (recipe.start / "model.safetensors").is_file():
+            raise UserError(
+                f"{recipe.start} holds no model.safetensors to go on from. Mend --start."
+            )
+        if recipe.start.resolve() != out_dir.resolve():
+            shutil.copytree(recipe.start, out_dir, dirs_exist_ok=True)
         tokenizer = AutoTokenizer.from_pretrained(out_dir)
         model = LlamaForCausalLM.from_pretrained(
             recipe.start, dtype=torch.float32, attn_implementation="sdpa"
         )
         if recipe.head is not None:
-            head.load_state_dict(torch.load(recipe.head, weights_only=True))
+            _load_head(head, recipe.head, corpus)
     model.to(recipe.device).train()
     head.to(recipe.device)
     hooks = _add_dropout(model)
@@ -115,7 +125,25 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
         hook.remove()
     _save(model, out_dir)
     if recipe.head is not None:
-        torch.save({name: weight.cpu() for name, weight in head.state_dict().items()}, recipe.head)
+        weights = {name: weight.cpu() for name, weight in head.state_dict().items()}
+        torch.save({"topics": list(corpus.topics), "weights": weights}, recipe.head)
+
+
+def _load_head(head: Any, path: Path, corpus: Corpus) -> None:
+    import torch
+
+    try:
+        kept = torch.load(path, weights_only=True)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}). Leave --head out for a new head."
+        ) from None
+    if kept["topics"] != list(corpus.topics):
+        raise UserError(
+            f"The topic head {path} was trained on other topics than this corpus has. "
+            "Leave --head out for a new head."
+        )
+    head.load_state_dict(kept["weights"])
 
 
 def _learn(model: Any, head: Any, corpus: Corpus, tokenizer: Any, recipe: Recipe) -> None:

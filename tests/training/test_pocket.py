@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_file
 from supportbot_dagster.training import pocket, pocket_examples
 from supportbot_dagster.training.pocket import Recipe, train_base
@@ -100,8 +101,21 @@ def test_it_goes_on_from_a_base_and_its_head(
     kept = topic_loss()
     assert sha256_file(first / "model.safetensors") == before
     assert sha256_file(again / "tokenizer.json") == sha256_file(first / "tokenizer.json")
-    trained(tmp_path / "three", steps=1, rate=0.0, start=first)
+    trained(tmp_path / "three", steps=1, rate=0.0, start=first, seed=5)
     assert kept < 0.7 < topic_loss(), "a new head knows nothing"
+
+
+def test_what_cannot_be_gone_on_from_is_told(tmp_path: Path) -> None:
+    import torch
+
+    with pytest.raises(UserError, match=r"nowhere holds no model\.safetensors"):
+        trained(tmp_path / "one", start=tmp_path / "nowhere")
+    first, head = trained(tmp_path / "two"), tmp_path / "head.pt"
+    with pytest.raises(UserError, match=r"head\.pt cannot be read"):
+        trained(tmp_path / "three", start=first, head=head)
+    torch.save({"topics": ["other"], "weights": {}}, head)
+    with pytest.raises(UserError, match="trained on other topics"):
+        trained(tmp_path / "four", start=first, head=head)
 
 
 def test_dropout_is_gone_after_the_training() -> None:
@@ -148,7 +162,8 @@ class Letters(Numbers):
         return f"({messages[0]['content']})"
 
     def __call__(self, text: str, **_: Any) -> dict[str, list[int]]:
-        return {"input_ids": [400 if letter == "\0" else ord(letter) for letter in text]}
+        pieces = re.findall(r"th|.", text, re.DOTALL)
+        return {"input_ids": [400 if piece == "th" else ord(piece) for piece in pieces]}
 
 
 def _batches_of_letters() -> Any:
@@ -163,6 +178,8 @@ def test_labels_of_a_batch_are_the_next_tokens_and_the_topic_stands_before_the_a
     assert bool((labels[:, :-1][learned[:, :-1]] == ids[:, 1:][learned[:, :-1]]).all())
     assert bool(same[learned[:, :-1]].all()), "no label crosses into the next document"
     assert bool((weights[~learned] == 0).all())
+    assert bool((ids == 400).any())
+    assert bool(((ids[:, :-1] == 116) & (ids[:, 1:] == 104)).any()), "some are split"
     told = (classes != pocket.IGNORED).nonzero()
     assert len(told) > 0
     assert all(int(ids[row, column]) == ord(")") for row, column in told.tolist())
