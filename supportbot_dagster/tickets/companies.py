@@ -613,11 +613,13 @@ def companies(scan: Scan) -> Iterator[Span]:
                 start += first.end()
                 first = re.match(r"[\w'&]+ ", scan.text[start:])
             yield start, match.end("x")
-    # a name begins with a capital or is no vocabulary: which words stand before such a one
+    # a name begins with a capital or is no vocabulary (a surname may be one: "with tolliver
+    # cartage"): which words stand before such a one
     before = {
         scan.tokens[index - 1].low
         for index, token in enumerate(scan.tokens)
-        if index and (token.cap or not token.kind or token.gap[-1:].isdigit())
+        if index
+        and (token.cap or not token.kind & (COMMON | THING | GIVEN) or token.gap[-1:].isdigit())
     }
     shouted = reader_of(scan).shouted
     for pattern, folded, cues, lasts, lower in _COMPANY_PLACES:

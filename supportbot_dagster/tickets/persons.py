@@ -192,9 +192,9 @@ _APPOSED = re.compile(
     + r"(?:[.,)!\n]|$| at | of | for | here)"
 )
 _NOBODY = frozenset(
-    {"jane doe", "john doe", "jane smith", "john smith", "joe bloggs", "max mustermann", "jean "
-                                                                                         "dupont",
-     "erika mustermann", "mario rossi", "juan perez", "jane roe", "john q. public", "foo bar"}
+    {"jane doe", "john doe", "jane smith", "john smith", "joe bloggs", "max mustermann",
+     "jean dupont", "erika mustermann", "mario rossi", "juan perez", "jane roe", "john q. public",
+     "foo bar"}
 )  # fmt: skip
 """Names that docs use for anybody."""
 _SUFFIXES = frozenset({"jr", "sr", "ii", "iii", "iv"})
@@ -905,11 +905,9 @@ class Reader:
             ):
                 return 2
             if low in {"with", "to", "from"} and two in {
-                "spoke", "speak", "speaking", "spoken", "talk", "talked", "talking", "chatted", "me"
-                                                                                                "t",
-                "heard", "working", "dealt", "dealing", "me", "contact", "reach", "belongs", "hande"
-                                                                                             "d",
-                "over", "assigned", "responsible",
+                "spoke", "speak", "speaking", "spoken", "talk", "talked", "talking", "chatted",
+                "met", "heard", "working", "dealt", "dealing", "me", "contact", "reach", "belongs",
+                "handed", "over", "assigned", "responsible",
             } and plain:  # fmt: skip
                 return 2
             if plain and low == "for" and two in {"ask", "asking", "asked", "looking", "reach"}:
@@ -1115,7 +1113,8 @@ CLOSING_LINE = folded_regex(
     r"^[ ]*(?:.{0,120}[.!?] )?"
     + _CLOSER
     + r"(?: (?:so+ much|a (?:lot|million|bunch)|again|in advance|and regards|and best|"
-    r"for \w[\w ]{0,40}|very much|all|team|everyone|and \w+ regards))*[ ,.!:\-)]*$",
+    # few, because "for ..." may hold the others: each more multiplies the ways to read a line
+    r"for \w[\w ]{0,40}|very much|all|team|everyone|and \w{1,20} regards)){0,3}[ ,.!:\-)]*$",
 )
 SAME_LINE_CLOSE = folded_regex(
     r"(?:^|[\n.!?,;)] {0,2})"

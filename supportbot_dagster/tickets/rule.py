@@ -274,6 +274,17 @@ def folded_regex(pattern: str, flags: int = 0) -> re.Pattern[str]:
     return re.compile(plain, flags | re.MULTILINE)
 
 
+def joined(heads: str, tails: str) -> frozenset[str]:
+    """Every head with every tail as one word, for cues: "doorcode", "doorcodes"."""
+    return frozenset(head + tail for head in heads.split() for tail in tails.split())
+
+
+AUTH = r"auth(?:\w*(?=[ -])|(?:entication|enticator|ori[sz]ation|y)?(?=code))"
+"""What a code of a sign-in is called; as one word with "code" only what a cue can be."""
+AUTHS = "auth authentication authenticator authorization authorisation authy"
+"""The joined ones of them."""
+
+
 def value_of(match: re.Match[str]) -> str:
     """What the match redacts."""
     return match["x"] if "x" in match.re.groupindex else match[0]
@@ -296,13 +307,16 @@ UNIT_AFTER = re.compile(
 )
 
 
+_EXAMPLE = (
+    r"(?<!for )examples?(?! (?:order|invoice|booking|customer|ticket|account|case|user|of)\b)|"
+    r"samples?|placeholders?|dummy|tooltip|test (?:cards?|numbers?|data)"
+)
+_EXEMPLIFIED = re.compile(r"(?<![.@\-])\b(?:" + _EXAMPLE + r")\b(?!\.[a-z])")
 _DOCUMENTED = re.compile(
     # the lookbehind spares hosts such as acme.example
-    r"(?<![.@\-])\b(?:docs?|documentation|(?<!for )examples?(?! (?:order|invoice|booking|customer|"
-    r"ticket|account|case|user|of)\b)|samples?|placeholders?|dummy|tooltip|quickstart|quick start|"
-    r"test (?:cards?|numbers?|data|values?|mode)|sandbox|leaflet|tutorial|(?:help |setup |kb "
-    r")?articles?|"
-    r"instructions|demo|readme|api (?:guide|reference)|your (?:guide|faq|video|manual|site|blog)|"
+    r"(?<![.@\-])\b(?:" + _EXAMPLE + r"|docs?|documentation|quickstart|quick start|"
+    r"test (?:values?|mode)|sandbox|leaflet|tutorial|(?:help |setup |kb )?articles?|"
+    r"instructions|demo|readme|api (?:guide|reference)|your (?:guide|faq|video|manual)|"
     r"template (?:says|shows|has)|accepts|expects|expected|seed(?:ed)?)\b(?!\.[a-z])"
 )
 _DOCUMENTING = frozenset(
@@ -316,6 +330,20 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n\s*\n")
 
 def documented(scan: Scan, start: int, end: int) -> bool:
     """Whether a sentence speaks of an example from docs, samples or instructions."""
+    return _in_sentence(_DOCUMENTED, scan, start, end)
+
+
+def exemplified(scan: Scan, start: int, end: int) -> bool:
+    """Whether a sentence says that a value is made up.
+
+    For values whose form is proof: that a page is spoken of ("your form expects another one") makes
+    no example of them.
+    """
+    return _in_sentence(_EXEMPLIFIED, scan, start, end)
+
+
+def _in_sentence(pattern: re.Pattern[str], scan: Scan, start: int, end: int) -> bool:
+    # each pattern finds only what the one for the whole text finds as well
     if scan.prefilter and not scan.speaks_of_docs:
         return False
     low = max(0, start - 220)
@@ -325,7 +353,7 @@ def documented(scan: Scan, start: int, end: int) -> bool:
     tail = scan.lower[end : end + 160]
     stop = _SENTENCE_END.search(tail)
     tail = tail[: stop.start()] if stop else tail
-    return _DOCUMENTED.search(head) is not None or _DOCUMENTED.search(tail) is not None
+    return pattern.search(head) is not None or pattern.search(tail) is not None
 
 
 _CHANGES_BEFORE = re.compile(

@@ -1,8 +1,10 @@
-"""The table of all recognizers that go by form.
+"""The table of all recognizers that are made of rules.
 
-What lives here: which rules make up which recognizer. What does not: the rules themselves
-(``rules_*.py``), and names, which need context (:mod:`supportbot_dagster.tickets.known`,
-:mod:`supportbot_dagster.tickets.persons`, :mod:`supportbot_dagster.tickets.companies`).
+What lives here: which rules make up which recognizer. Most rules go by the form of a value,
+those of ``rules_context.py`` and ``rules_birth.py`` by the sentence around it. What does not: the
+rules themselves (``rules_*.py``), and names, which need context
+(:mod:`supportbot_dagster.tickets.known`, :mod:`supportbot_dagster.tickets.persons`,
+:mod:`supportbot_dagster.tickets.companies`).
 """
 
 from __future__ import annotations
@@ -35,4 +37,4 @@ RULES: dict[str, list[Rule]] = {
     "birth": BIRTH,
     "handle": HANDLE + CONTEXT_HANDLE,
 }
-"""Recognizers by name; each is one presidio recognizer of the engine."""
+"""Recognizers by name; the engine's one presidio recognizer runs the rules of all of them."""

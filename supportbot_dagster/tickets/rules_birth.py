@@ -140,7 +140,7 @@ BIRTH = [
         # a year alone stands right after its word
         regex(
             r"(?<![a-z])(?:born[ ]in|born|"
-            r"b\.|year[ ]of[ ]birth|birth[ ]year|jahrgang|nee?[ ]en|nacid[oa][ ]en)(?:[ ](?:is|"
+            r"\(b\.|year[ ]of[ ]birth|birth[ ]year|jahrgang|nee?[ ]en|nacid[oa][ ]en)(?:[ ](?:is|"
             r"was))?[ ]?[:=]?[ ]?"
             r"(?P<x>19\d\d|20[012]\d)(?![\w]|[./\-]\d)",
             flags=0,
@@ -148,6 +148,7 @@ BIRTH = [
         folded=True,
         cues=word_set("born b birth jahrgang ne nee nacido nacida"),
         digits=4,
+        accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
         score=0.9,
     ),
 ]

@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 
 from supportbot_dagster.tickets.rule import (
+    AUTH,
+    AUTHS,
     PLACEHOLDER_VALUE,
     UNIT_AFTER,
     Rule,
     Scan,
     documented,
+    joined,
     last_match,
     regex,
 )
@@ -28,7 +31,9 @@ _OPENER = re.compile(
     r"product|private|"
     r"signing|encryption|shared|deploy|master|security|recovery|stream|server|publishable) ?keys?|"
     r"(?:access|backup|recovery|gate|door|alarm|entry|unlock|safe|locker|lock ?box|pairing|"
-    r"verification|security|login|sign-?in|confirmation|auth\w*|one-time|2fa|mfa|sms|invite|claim|"
+    r"verification|security|login|sign-?in|confirmation|"
+    + AUTH
+    + r"|one-time|2fa|mfa|sms|invite|claim|"
     r"activation|voucher|gift(?: ?card)?|promo|coupon|discount|redemption|licen[cs]e)[ -]?codes?|"
     r"vouchers?|gift ?cards?|combination|key ?box|secur(?:e|ity) (?:word|answer)|memorable word)\b"
 )
@@ -38,6 +43,20 @@ _CUES = word_set(
     "mot wachtwoord losenord haslo salasana secret secrets token tokens credential credentials "
     "creds login wifi wi wpa wlan root api apikey apikeys key keys accesskey code codes voucher "
     "vouchers gift giftcard giftcards combination keybox lockbox secure security memorable"
+)
+# of words written as one, "gatecode", all that the patterns know; of "2fa", "sign-in" and
+# "one-time" only the letters next to the code are in its word
+_CUES |= joined(
+    "api access licence license activation product private signing encryption shared deploy master "
+    "security recovery stream server publishable",
+    "key keys",
+) | joined(
+    "access backup recovery gate door alarm entry unlock safe locker lock lockbox box keybox "
+    "pairing verification security login signin in confirmation time fa mfa sms invite claim "
+    "activation voucher gift giftcard card promo coupon discount redemption licence license "
+    "parental parent parents child guest staff screen screentime sim puk engineer manager master "
+    "installer service till control " + AUTHS,
+    "code codes",
 )
 _SHOWN = re.compile(
     r"\b(?:shows?|says?|gives?|get|got|returns?|throws?|fails? with|error|errors|failed|exception|"
@@ -208,6 +227,12 @@ _NET_CUES = word_set(
 )
 
 
+_MEASURE = re.compile(
+    r"v?\d[\d.,x]*(?:st|nd|rd|th|px|[pikmgsh]|ms|[kmgt]b|[kmg]bps|[kmg]?hz|fps|dpi|rpm|[mck]m|kg|am|"
+    r"pm|d|x|in|ft|bit|mins?)?(?:-(?P<rest>[a-z\-]+))?"
+)
+
+
 def _is_name_of_somebody(match: re.Match[str], scan: Scan) -> bool:
     """Whether a word that is no vocabulary is what somebody is called on the web."""
     value = match["x"].rstrip("._-")
@@ -225,6 +250,11 @@ def _is_name_of_somebody(match: re.Match[str], scan: Scan) -> bool:
     kind = words().kind
     if re.search(r"[\d_.\-]", value):
         parts = [part for part in re.split(r"[\d_.\-]+", plain) if part]
+        measured = _MEASURE.fullmatch(plain)
+        if measured is not None and all(
+            kind(part) & (COMMON | THING) for part in (measured["rest"] or "").split("-") if part
+        ):
+            return False  # "x 1080px", "slack 3rd-party apps"
         made_up = any(len(part) >= 3 and not kind(part) & COMMON for part in parts)
         return made_up or (bool(parts) and re.search(r"[\d_]", value) is not None)
     return not kind(plain) & (COMMON | THING) and "'" not in value
@@ -233,6 +263,19 @@ def _is_name_of_somebody(match: re.Match[str], scan: Scan) -> bool:
 def _is_marked(value: str) -> bool:
     """Whether a name holds what words do not: digits, underscores, dots."""
     return re.search(r"[\d_.]", value.rstrip("._-")) is not None
+
+
+def _is_a_part(match: re.Match[str], scan: Scan) -> bool:
+    """Whether words joined by underscores are a part of a service: "the github node_modules"."""
+    value = match["x"].lower()
+    parts = value.split("_")
+    kind = words().kind
+    return (
+        len(parts) > 1
+        and all(kind(part) & (COMMON | THING) for part in parts)
+        and re.fullmatch(r"\w+ ", match[0][: match.start("x") - match.start()]) is not None
+        and scan.before(match.start(), 5).endswith(("the ", " a "))
+    )
 
 
 _WHO = re.compile(
@@ -336,6 +379,7 @@ CONTEXT_HANDLE = [
         cues=_NET_CUES,
         accept=lambda match, scan: (
             _is_name_of_somebody(match, scan)
+            and not _is_a_part(match, scan)
             and (
                 _is_marked(match["x"])
                 or scan.text[match.start("x") - 1] in "@\"'"

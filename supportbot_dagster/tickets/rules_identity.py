@@ -14,6 +14,8 @@ from supportbot_dagster.tickets.rule import (
     Scan,
     documented,
     end_of,
+    exemplified,
+    joined,
     regex,
     speaks_of_changes,
     start_of,
@@ -120,7 +122,7 @@ GOVERNMENT_ID = [
             flags=0,
         ),
         digits=6,
-        accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
+        accept=lambda match, scan: not exemplified(scan, match.start("x"), match.end("x")),
         needs=frozenset({"five"}),
         score=0.9,
     ),
@@ -137,7 +139,7 @@ GOVERNMENT_ID = [
             flags=0,
         ),
         digits=4,
-        accept=lambda match, scan: not documented(scan, match.start("x"), match.end("x")),
+        accept=lambda match, scan: not exemplified(scan, match.start("x"), match.end("x")),
         needs=frozenset({"state"}),
         score=0.88,
     ),
@@ -167,6 +169,9 @@ _REFERENCE_CUES = word_set(
     "p po booking contract quote credit refund case ticket support reference ref confirmation "
     "tracking shipment license licence dispute charge billing workspace organisation organization "
     "org tenant session request trace device installation debug correlation user"
+)
+_REFERENCE_CUES |= joined(
+    " ".join(_REFERENCE_CUES), "number numbers no nr num id ids ref reference code"
 )
 _REFERENCE_PREFIXES = word_set(
     "inv invoice ord order acc acct account cust customer cus client ref po so rma tck tkt ticket "
@@ -471,9 +476,8 @@ def _is_chain(match: re.Match[str], scan: Scan) -> bool:
 
 _STREET_WORDS = frozenset(re.findall(r"[a-z]{2,}", _STREET_WORD.pattern.lower()))
 _STREET_ENDS = (
-    "strase", "strasse", "str", "weg", "platz", "gasse", "straat", "gracht", "laan", "plein", "gata"
-                                                                                              "n",
-    "vej", "gade", "veien", "katu", "tie", "utca", "sokak", "caddesi",
+    "strase", "strasse", "str", "weg", "platz", "gasse", "straat", "gracht", "laan", "plein",
+    "gatan", "vej", "gade", "veien", "katu", "tie", "utca", "sokak", "caddesi",
 )  # fmt: skip
 
 
@@ -500,31 +504,20 @@ _LIVES = re.compile(
     r"deliver(?:ed|y|ies)?|sen[dt]|post(?:ed)?|moved?|moving|house|flat|property|premises|home|"
     r"parcel|courier|driver|from|to)\b[^.!?\n]{0,30}$"
 )
-_NO_STREET = word_set(
-    "the down issues ways more on of for days items and in our major this that a an my your hours "
-    "people minutes weeks users times is are was were steps other new old different per"
+_NO_STREET = (
+    r"(?:the|down|issues|ways|more|on|of|for|days|items|and|in|our|major|this|that|an?|my|your|"
+    r"hours|people|minutes|weeks|users|times|is|are|was|were|steps|other|new|old|different|per|"
+    r"near|by|at|to|from|with|but|or|so)"
 )
+"""What no street is called: "12 elm street near the park" ends before these."""
+_SURE_STREETS = word_set("street road avenue ave lane boulevard blvd terrace")
 
 
 def _is_lower_address(match: re.Match[str], scan: Scan) -> bool:
     """Whether a number and words before a street's word are an address, from what is around."""
-    if match["street"] not in _LOWER_STREETS:
-        return False
-    name = match["x"][: match.start("street") - match.start("x")].split()[1:]
-    if not name or not _NO_STREET.isdisjoint(name):
-        return False
-    sure = match["street"] in {
-        "street",
-        "road",
-        "avenue",
-        "ave",
-        "lane",
-        "boulevard",
-        "blvd",
-        "terrace",
-        "strasse",
-    }
-    placed = match["more"] != ""
+    # not a town alone: "the 2 dots turn green, then grey" has the form of one
+    placed = match["unit"] is not None or match["post"] is not None
+    sure = match["street"] in _SURE_STREETS
     return sure or placed or _LIVES.search(scan.before(match.start("x"), 50)) is not None
 
 
@@ -613,11 +606,16 @@ ADDRESS = [
         "ADDRESS",
         # where nobody uses capitals: "14 heather bank, ilkley", "22 elm st apt 4 tucson az 85701"
         regex(
-            r"(?<![\w.,#\-/:])(?P<x>\d{1,5}[a-z]?,?[ ](?:[a-z'\-]{2,20}[ ]){0,2}[a-z'\-]{3,20}[ ]"
-            r"(?P<street>[a-z]{2,12})(?P<more>(?:,?[ ](?:apt|flat|unit|suite|floor)[ ]?\w{1,6})?"
+            r"(?<![\w.,#\-/:])(?P<x>\d{1,5}[a-z]?,?[ ](?:(?!"
+            + _NO_STREET
+            + r"[ ])[a-z'\-]{2,20}[ ]){0,2}(?!"
+            + _NO_STREET
+            + r"[ ])[a-z'\-]{3,20}[ ](?P<street>"
+            + "|".join(sorted(_LOWER_STREETS))
+            + r")\b(?P<unit>,?[ ](?:apt|flat|unit|suite|floor)[ ]?(?:[a-z]?\d\w{0,4}|[a-z])\b)?"
             r"(?:,[ ]?[a-z'\-]{3,20}(?:[ ][a-z'\-]{3,20}){0,2}(?=[,.;!?)\n]|\Z)){0,3}"
             r"(?:,?[ ](?:[a-z]{3,20}[ ]){0,2}(?:[a-z]{2}[ ])?"
-            r"(?:[a-z]{1,2}\d[a-z\d]?[ ]?\d[a-z]{2}|\d{5}))?))(?![\w])",
+            r"(?P<post>[a-z]{1,2}\d[a-z\d]?[ ]?\d[a-z]{2}|\d{5}))?)(?![\w])",
             flags=0,
         ),
         folded=True,

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 
 from supportbot_dagster.tickets.rule import (
+    AUTH,
+    AUTHS,
     PLACEHOLDER_VALUE,
     Rule,
     Scan,
     end_of,
     entropy,
+    joined,
     regex,
     start_of,
     value_of,
@@ -101,13 +104,18 @@ def _is_password(match: re.Match[str], scan: Scan) -> bool:
     return ends is not None and suffix is None and plain not in words().common
 
 
+_OPENING_CODE = re.compile(r"(?<!pass)(?<!pin)(?<!pin[ -])code")
+"""A code that a machine hands out has digits; one that somebody made up may be a word."""
+
+
 def _is_password_word(match: re.Match[str], scan: Scan) -> bool:
     """After a colon or an equals sign a plain word counts as well."""
     value = value_of(match).rstrip(".,;!?")
     plain = value.lower().strip("'\"")
     if not value or PLACEHOLDER_VALUE.match(value) or plain in _NOT_A_SECRET:
         return False
-    if "code" in match[0].lower() and not any(map(str.isdigit, value)):
+    label = match[0][: match.start("x") - match.start()].lower()
+    if _OPENING_CODE.search(label) and not any(map(str.isdigit, value)):
         return False  # "recovery codes: click ..."
     return len(plain) >= 3 and not plain.startswith(("http", "<"))
 
@@ -115,12 +123,17 @@ def _is_password_word(match: re.Match[str], scan: Scan) -> bool:
 _PASSWORD = (
     r"(?<![^\W\d_])(?:pass(?:word|wort|wd|code|phrase)s?|passwd|pwd|pw|pass(?=[ ]?[:=])|kennwort|"
     r"contrase\u00f1a|mot de passe|"
-    r"senha|pin(?:[ -]?(?:code|number))?|otp|(?:verification|security|2fa|login|sign-?in|auth\w*|"
-    r"backup|recovery|one-time|access|door|gate) ?codes?)"
+    r"senha|pin(?:[ -]?(?:code|number))?|otp|(?:verification|security|2fa|login|sign-?in|"
+    + AUTH
+    + r"|backup|recovery|one-time|access|door|gate) ?codes?)"
 )
 _PASSWORD_CUES = word_set(
     "pass password passwords passwort passworts passwd passwds passcode passcodes passphrase "
-    "passphrases pwd pw kennwort contrasena passe senha pin pincode otp code codes"
+    "passphrases pwd pw kennwort contrasena passe senha pin pincode pinnumber otp code codes"
+) | joined(
+    # of "2fa", "sign-in" and "one-time" only the letters next to the code are in its word
+    "verification security fa login signin in backup recovery time access door gate " + AUTHS,
+    "code codes",
 )
 _SECRET_NAME = (
     r"(?:api[ _-]?(?:key|token|secret)|(?:access|auth|bearer|refresh|personal|session|id|bot|"

@@ -17,6 +17,7 @@ from supportbot_dagster.tickets.rule import (
     digits_of,
     documented,
     end_of,
+    joined,
     regex,
     speaks_of_changes,
     start_of,
@@ -111,6 +112,8 @@ _FAULTS = word_set(
     "template format setting prefix expected pattern"
 )
 """Words after which a value is a machine's message."""
+_MESSAGES = _FAULTS - {"wrong", "failed", "reason", "status"}
+"""Those of them that are not said of one's own number: "EXP-2201-M is wrong, EXP-2210-M right"."""
 _ERROR_PREFIX = re.compile(
     r"(?:E|ERR|ERROR|EX|WARN|HTTP|KB|CVE|RFC|ISO|IEC|DIN|EN|TL|UTF|SHA|MD5|AES|TLS|CWE|ES|ECMA|PEP|"
     r"JSR|"
@@ -142,6 +145,22 @@ def _clause(before: str) -> frozenset[str]:
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+def _is_excepted(match: re.Match[str], scan: Scan) -> bool:
+    """Whether a word with digits is an example's, an issue's or an incident's."""
+    start, end = start_of(match), end_of(match)
+    before = scan.before(start, 60).rstrip("#")
+    if documented(scan, start, end) and not re.search(r"\bmy |\bour ", before):
+        return True
+    heads = _clause(before)
+    if _TRACKER_KEY.fullmatch(value_of(match)) and (
+        heads.isdisjoint(_SOLD) or not heads.isdisjoint(_TRACKED)
+    ):
+        return True  # "the issue id, OPS-231"
+    if speaks_of_changes(scan, start, end):
+        return True
+    return "incident" in heads or "status page" in before
+
+
 def _is_value(match: re.Match[str], scan: Scan) -> bool:
     """Whether a word with digits is a number that somebody's record is kept under."""
     value = value_of(match)
@@ -151,20 +170,12 @@ def _is_value(match: re.Match[str], scan: Scan) -> bool:
     count = sum(map(str.isdigit, value))
     if count < 3 and not (len(value) == 6 and value.isupper()):
         return False
-    before = scan.before(start, 60).rstrip("#")
-    if documented(scan, start, end) and not re.search(r"\bmy |\bour ", before):
+    if _is_excepted(match, scan):
         return False
+    before = scan.before(start, 60).rstrip("#")
     plain = value.isdigit()
     heads = _clause(before)
     labelled = _number_noun(before)
-    if _TRACKER_KEY.fullmatch(value) and (
-        heads.isdisjoint(_SOLD) or not heads.isdisjoint(_TRACKED)
-    ):
-        return False  # "the issue id, OPS-231"
-    if speaks_of_changes(scan, start, end):
-        return False
-    if "incident" in heads or "status page" in before:
-        return False
     if _DATEISH.fullmatch(value) and not (
         (labelled or _last_word(_IS_END.sub(" ", before)) in _RECORDS)
         and re.fullmatch(r"\d{2,8}[-/]\d{3,8}|\d{3,8}[-/]\d{2,8}|\d{4,9}", value)
@@ -309,6 +320,12 @@ def _listed(match: re.Match[str], scan: Scan) -> bool:
 
 def _form(value: str) -> str:
     return re.sub(r"\d", "0", re.sub(r"[A-Z]", "A", re.sub(r"[a-z]", "a", value)))
+
+
+def _family(value: str) -> str:
+    """What the values of one numbering share: the letters of a tracker's key, else the form."""
+    key = _TRACKER_KEY.fullmatch(value)
+    return value.partition("-")[0] if key is not None else _form(value)
 
 
 _HEX_CONTEXT = word_set(
@@ -477,26 +494,37 @@ REFERENCE_VALUE = [
 
 
 def _value_or_list(match: re.Match[str], scan: Scan) -> bool:
+    # values come from left to right: what stood before is decided
+    taken: set[int] = scan.memo.setdefault("values", set())
+    if _is_taken(match, scan, taken):
+        taken.add(start_of(match))
+        return True
+    return False
+
+
+def _is_taken(match: re.Match[str], scan: Scan, taken: set[int]) -> bool:
     value = match["x"]
     if sum(map(str.isdigit, value)) < 3 and not (len(value) == 6 and value.isupper()):
         return False
-    forms: set[str] = scan.memo.setdefault("forms", set())
+    families: set[str] = scan.memo.setdefault("families", set())
     if _is_value(match, scan):
-        forms.add(_form(value))
+        families.add(_family(value))
         return True
     if not _listed(match, scan):
         # "my file no. is EXP-2201-M, hers seems to be EXP-2210-M"
-        return len(value) >= 6 and any(map(str.isalpha, value)) and _form(value) in forms
-    # walk back to the first of the list
+        return (
+            len(value) >= 6
+            and any(map(str.isalpha, value))
+            and _family(value) in families
+            and not _is_excepted(match, scan)
+            and _clause(scan.before(start_of(match), 60)).isdisjoint(_MESSAGES)
+        )
     start = start_of(match)
     before = scan.text[max(0, start - 80) : start]
     first = re.search(r"([\w\-/]+)(?:[,;/&+]|[,]? (?:and|or|&|to) )[ ]?#?$", before)
     if first is None:
         return False
-    pattern = match.re
-    at = max(0, start - 80) + first.start(1)
-    earlier = pattern.search(scan.text, at)
-    return earlier is not None and earlier.start() < start and _value_or_list(earlier, scan)
+    return max(0, start - 80) + first.start(1) in taken
 
 
 # --- codes that open something ------------------------------------------------------------------
@@ -630,7 +658,7 @@ CODE = [
             r"gave(?: (?:him|her|them|you))?|typed|entered|used|=|:)[ "
             r"][\"']?(?P<x>\d{4,8})(?![\w.,:/%-]\w|\w)"
         ),
-        cues=word_set("pin passcode password otp pincode"),
+        cues=word_set("pin passcode password pass otp pincode"),
         digits=4,
         accept=lambda match, scan: (
             re.fullmatch(r"(?:19|20)\d\d", match["x"]) is None
@@ -650,10 +678,8 @@ CODE = [
             r"security question)"
             r"(?:[ ](?:is|was|should be)|[ ]?[:=]){1,2}[ ][\"']?(?P<x>[^\s\"'.,;!?]{3,40})"
         ),
-        cues=word_set(
-            "memorable secret security safe magic passphrase password codeword word answer phrase "
-            "question"
-        ),
+        cues=word_set("word answer phrase question")
+        | joined("memorable secret security safe magic pass code", "word answer phrase"),
         accept=lambda match, scan: (
             match["x"].lower() not in _NO_WORD and not PLACEHOLDER_VALUE.match(match["x"])
         ),

@@ -47,7 +47,9 @@ _OFFICES = word_set(
     "postmaster customer-service customerservice customercare care"
 )
 _PUBLISHED = re.compile(
-    r"\b(?:yours?|you|official|public|published|docs?|faq|pages?|website|site|articles?|footer|"
+    # what is the addressee's own; "you" or a page alone may be anybody's: "can you reply to ..."
+    r"\b(?:your (?:[a-z\-]+ ){0,2}(?:pages?|web ?site|site|blog|docs?|documentation|faq|articles?|"
+    r"header|footer)|yours|official|published|"
     r"(?:right|correct|proper|best|wrong) (?:e-?mail |mail )?address|whitelist|allow-?list|"
     r"phishing|legit|genuine)\b"
 )
@@ -581,7 +583,7 @@ HANDLE = [
             r"\b(?:skype|telegram|discord|wechat|twitter|instagram|insta|signal|tiktok|snapchat|"
             r"github|"
             r"kakao|line|steam|twitch)(?:[ ](?:id|name|handle|user(?:name)?|account))?(?:[ ]is|[ "
-            r"]?:)?[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
+            r"]?:|(?=[ ]live:))[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
         ),
         cues=word_set(
             "skype telegram discord wechat twitter instagram insta signal tiktok snapchat github "
@@ -603,7 +605,7 @@ HANDLE = [
         ),
         cues=word_set(
             "username usernames user users handle handles nick nickname nicknames login logins "
-            "gamertag screenname alias profile name names account page channel"
+            "nicks gamertag screenname alias profile name names account page channel"
         ),
         accept=lambda match, scan: _is_login(match, scan),
         score=0.72,

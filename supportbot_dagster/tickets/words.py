@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -87,24 +88,29 @@ class Words:
         ambiguous_names: first names that are ordinary words as well.
         tools: tools, brands, places, languages and feasts.
         kinds: all of them, with surnames, as bits; what kinds a word has is one look-up.
+        seen: what :meth:`kind` answered; only a memory, nothing is derived from it.
     """
 
     common: frozenset[str]
     given_names: frozenset[str]
     ambiguous_names: frozenset[str]
     tools: frozenset[str]
-    kinds: dict[str, int]
+    kinds: Mapping[str, int]
+    seen: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     def kind(self, word: str) -> int:
         """The bits of a folded word; derived forms of vocabulary ("unsynced") count as common."""
         found = self.kinds.get(word)
+        if found is None:
+            found = self.seen.get(word)
         if found is None and "'" in word and self.kinds.get(word.replace("'", ""), 0) & SURNAME:
             found = SURNAME  # o'shea
         if found is None:
-            # remembered, because a word of a ticket comes again in the next one
+            # remembered, because a word of a ticket comes again in the next one; apart from the
+            # lists, so that what a word is does not depend on the tickets before
             found = COMMON if self._derived(word) else 0
-            if len(self.kinds) < 200_000:
-                self.kinds[word] = found
+            if len(self.seen) < 100_000:
+                self.seen[word] = found
         return found
 
     def _derived(self, word: str) -> bool:

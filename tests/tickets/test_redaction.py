@@ -12,9 +12,11 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.product import load_product, sample_product_file
 from supportbot_dagster.tickets.engine import NAME_RECOGNIZERS, PLACEHOLDER
+from supportbot_dagster.tickets.persons import CLOSING_LINE
 from supportbot_dagster.tickets.redaction import Redactor, doubts, redact_rows
 from supportbot_dagster.tickets.rules import RULES
 from supportbot_dagster.tickets.vendor import Vendor
+from supportbot_dagster.tickets.words import COMMON, Words
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +189,92 @@ def test_what_surrounds_a_value_is_no_part_of_it(
 )
 def test_what_only_the_sentence_gives_away(redactor: Redactor, text: str, expected: str) -> None:
     assert redactor.redact_text(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # a word after the street may begin what could be a street as well
+        ("i live at 12 elm street near the park", "i live at <ADDRESS> near the park"),
+        ("send it to 4 mill hill close please", "send it to <ADDRESS> please"),
+        ("22 elm st apt 4 tucson az 85701", "<ADDRESS>"),
+        # a value that holds the word "code", and codes that somebody made up
+        ("password: Decoder-Ring", "password: <SECRET>"),
+        ("passcode: swordfish", "passcode: <SECRET>"),
+        ("pin code: bluebell", "pin code: <SECRET>"),
+        ("recovery codes: click", "recovery codes: click"),
+        # offices, the customer's and the product's
+        ("Can you reply to service@mueller-dachdecker.de?", "Can you reply to <EMAIL>?"),
+        (
+            "the public page of our shop shows support@hargreaves.example",
+            "the public page of our shop shows <EMAIL>",
+        ),
+        ("Please send the docs to service@mueller.de", "Please send the docs to <EMAIL>"),
+        (
+            "Your website shows support@hargreaves.example",
+            "Your website shows support@hargreaves.example",
+        ),
+        # a page that is spoken of makes no example of what was typed there
+        ("Your site rejects my NI number AB123456C", "Your site rejects my NI number <ID>"),
+        ("I typed 4532 0151 1283 0367 on your site", "I typed <CARD> on your site"),
+        (
+            "The form accepts DE123456789 only without spaces",
+            "The form accepts <ID> only without spaces",
+        ),
+        ("The dummy card 4532 0151 1283 0367", "The dummy card 4532 0151 1283 0367"),
+        # an issue of the form of an invoice that stands before it
+        (
+            "My invoice INV-4471 is wrong, it blocks ENG-1423",
+            "My invoice <REFERENCE> is wrong, it blocks ENG-1423",
+        ),
+        (
+            "My file no. is EXP-2201-M. The page shows error EXQ-2210-M",
+            "My file no. is <REFERENCE>. The page shows error EXQ-2210-M",
+        ),
+        # a year alone, and a handle after its label
+        ("My son Tom (b. 2019) is allergic", "My son <PERSON> (b. <DATE_OF_BIRTH>) is allergic"),
+        ("telegram: spacemoth_22", "telegram: <HANDLE>"),
+        ("skype live:spacemoth.22", "skype <HANDLE>"),
+        ("my insta silver_fox is banned", "my insta <HANDLE> is banned"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_what_is_told_apart_by_a_word(redactor: Redactor, text: str, expected: str) -> None:
+    assert redactor.redact_text(text) == expected
+
+
+def test_a_long_list_of_references_is_found_to_its_end(redactor: Redactor) -> None:
+    numbers = [f"{50911 + number}" for number in range(2000)]
+    start = time.perf_counter()
+    done = redactor.redact_text("order nos " + ", ".join(numbers))
+    assert time.perf_counter() - start < 10
+    assert done == "order nos " + ", ".join(["<REFERENCE>"] * len(numbers))
+
+
+def test_a_closing_line_of_many_parts_takes_no_time() -> None:
+    # in a process of its own, because a pattern that backtracks without end cannot be stopped
+    code = (
+        "from supportbot_dagster.tickets.persons import CLOSING_LINE\n"
+        "for head in ('thanks', 'x. thanks', 'looking forward', 'have a good'):\n"
+        "    for part in (' for a', ' for all', ' all', ' and a regards', ' thanks for a.'):\n"
+        "        CLOSING_LINE.match((head + part * 1250)[:5000] + '?')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_closing_line_has_its_parts() -> None:
+    assert CLOSING_LINE.match("thanks a lot for your help, team") is None
+    for line in ("thanks so much again in advance", "thanks a lot for all the help", "cheers all"):
+        assert CLOSING_LINE.match(line)
+
+
+def test_the_kind_of_a_word_does_not_depend_on_the_words_before() -> None:
+    nothing: frozenset[str] = frozenset()
+    fresh = Words(nothing, nothing, nothing, nothing, {"sync": COMMON})
+    later = Words(nothing, nothing, nothing, nothing, {"sync": COMMON})
+    assert later.kind("syncing") == COMMON
+    assert later.kind("unsyncing") == fresh.kind("unsyncing")
+    assert set(later.kinds) == {"sync"}
 
 
 def test_the_name_of_a_thing_counts_in_the_whole_conversation(redactor: Redactor) -> None:
