@@ -7,7 +7,13 @@ come from customers and teachers.
 
 import random
 import re
+from functools import cache
+from pathlib import Path
 
+FILLERS = Path(__file__).parent / "pocket_fillers.txt"
+"""Sentences that stand around any question and say nothing about it, one a line."""
+FILLER_SHARE = 0.25
+"""Share of the noisy forms that get one or two of them."""
 _NEIGHBOURS = {
     "a": "sqz", "b": "vgn", "c": "xvd", "d": "sfe", "e": "wrd", "f": "dgr", "g": "fht", "h": "gjy",
     "i": "uok", "j": "hku", "k": "jli", "l": "ko", "m": "n", "n": "bmh", "o": "ipl", "p": "ol",
@@ -59,6 +65,12 @@ _AFTER = (
 )  # fmt: skip
 
 
+@cache
+def fillers() -> tuple[str, ...]:
+    """The sentences of :data:`FILLERS`."""
+    return tuple(FILLERS.read_text(encoding="utf-8").split("\n")[:-1])
+
+
 def noisy(question: str, rng: random.Random) -> str:
     """One noisy form of ``question``; about one in six comes back unchanged."""
     if rng.random() < 0.15:
@@ -87,6 +99,10 @@ def noisy(question: str, rng: random.Random) -> str:
         text = re.sub(r"[?.!,']", "", text)
     elif rng.random() < 0.05:
         text = text.rstrip("?.!") + rng.choice(("??", "???", "!!", "?!"))
+    if rng.random() < FILLER_SHARE:
+        for _ in range(rng.choice((1, 1, 2))):
+            filler = rng.choice(fillers())
+            text = f"{filler} {text}" if rng.random() < 0.6 else f"{text} {filler}"
     if rng.random() < 0.1:
         text = f"{text} {rng.choice(_SIGNED)}"
     return text.strip() or question

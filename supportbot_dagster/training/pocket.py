@@ -129,6 +129,44 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
         torch.save({"topics": list(corpus.topics), "weights": weights}, recipe.head)
 
 
+def average_bases(folders: Sequence[Path], out_dir: Path) -> None:
+    """Write the mean of the weights of bases that were trained on from one another.
+
+    It answers better than each of them, see https://arxiv.org/abs/2203.05482.
+
+    Args:
+        folders: bases of one shape and with one tokenizer.
+        out_dir: gets the mean, with the tokenizer and the configuration of the last folder.
+
+    Raises:
+        UserError: if a folder is missing, or their tokenizers or shapes differ.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    total: dict[str, Any] = {}
+    for folder in folders:
+        weights, tokenizer = folder / "model.safetensors", folder / "tokenizer.json"
+        if not weights.is_file():
+            raise UserError(f"{folder} holds no model.safetensors to average. Mend --average.")
+        loaded = load_file(weights)
+        shapes = {name: weight.shape for name, weight in loaded.items()}
+        if total and (
+            shapes != {name: weight.shape for name, weight in total.items()}
+            or tokenizer.read_bytes() != (folders[0] / "tokenizer.json").read_bytes()
+        ):
+            raise UserError(f"{folder} has another tokenizer or shape than {folders[0]}.")
+        for name, weight in loaded.items():
+            total[name] = total.get(name, 0) + weight.float() / len(folders)
+    if folders[-1].resolve() != out_dir.resolve():
+        shutil.copytree(folders[-1], out_dir, dirs_exist_ok=True)
+    save_file(
+        {name: weight.to(torch.float16) for name, weight in total.items()},
+        out_dir / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+
+
 def _load_head(head: Any, path: Path, corpus: Corpus) -> None:
     import torch
 
@@ -366,11 +404,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--start", type=Path, help="folder of a base to go on from")
     parser.add_argument("--head", type=Path, help="file that keeps the topic head")
+    parser.add_argument(
+        "--average", type=Path, nargs="+", help="train nothing; folders of bases to average"
+    )
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--workers", type=int, default=Recipe.workers)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args(arguments)
+    if options.average:
+        average_bases(options.average, options.out)
+        return
     if options.corpus:
         corpus = Corpus.read(options.corpus)
     else:

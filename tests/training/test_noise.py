@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from supportbot_dagster.training.noise import noisy
+from supportbot_dagster.training.noise import fillers, noisy
 
 QUESTION = "How do I change the address of our workspace, please?"
 
@@ -35,6 +35,14 @@ def test_every_kind_of_noise_occurs() -> None:
     assert any("wrokspace" in form.lower() or "workspce" in form.lower() for form in forms)
     assert any(" link " in form.lower() or " url " in form.lower() for form in forms)
     assert any("?" not in form and "," not in form for form in forms)
+
+
+def test_a_share_of_the_forms_is_told_with_something_around_it() -> None:
+    forms = drawn(QUESTION)
+    around = [any(filler in form for filler in fillers()) for form in forms]
+    assert 0.15 < sum(around) / len(around) < 0.25
+    assert len(fillers()) == len(set(fillers())) > 300
+    assert all(filler == filler.strip() != "" for filler in fillers())
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,26 @@ def test_it_goes_on_from_a_base_and_its_head(
     assert kept < 0.7 < topic_loss(), "a new head knows nothing"
 
 
+def test_the_mean_of_two_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    one, two = trained(tmp_path / "one"), trained(tmp_path / "two", steps=4)
+    pocket.main(["--average", str(one), str(two), "--out", str(tmp_path / "mean")])
+    first, second, mean = (
+        load_file(folder / "model.safetensors") for folder in (one, two, tmp_path / "mean")
+    )
+    for name, weight in mean.items():
+        wanted = (first[name].float() + second[name].float()) / 2
+        assert torch.allclose(weight.float(), wanted, atol=1e-3)
+    assert any(not torch.equal(mean[name], first[name]) for name in mean)
+    with pytest.raises(UserError, match="nowhere holds no model"):
+        pocket.average_bases([one, tmp_path / "nowhere"], tmp_path / "mean")
+    monkeypatch.setattr(pocket, "LAYERS", 3)
+    with pytest.raises(UserError, match="another tokenizer or shape"):
+        pocket.average_bases([one, trained(tmp_path / "three")], tmp_path / "mean")
+
+
 def test_what_cannot_be_gone_on_from_is_told(tmp_path: Path) -> None:
     import torch
 
