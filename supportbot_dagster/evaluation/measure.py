@@ -184,20 +184,33 @@ def ask_held_out(
     return outcomes, left_out
 
 
-def choose_threshold(calibration: Sequence[Outcome]) -> float | None:
+def choose_threshold(calibration: Sequence[Outcome], most_deflected: float) -> float | None:
     """The hand-off threshold on the score, chosen on the calibration split alone.
 
-    It is the highest score that hands off at most :data:`MAX_RIGHT_LOST` of the right answers;
-    with it the least certain answers, which are wrong most often, go to a person. None when there
-    are fewer right answers than that share can be measured on.
+    It is the highest score that hands off at most :data:`MAX_RIGHT_LOST` of the right answers and
+    at most ``most_deflected`` of the answerable questions, those deflected in words included; with
+    it the least certain answers, which are wrong most often, go to a person.
+
+    Args:
+        calibration: outcomes of the calibration split.
+        most_deflected: share from 0 to 1; the product's own limit, which its threshold must not
+            break.
+
+    Returns:
+        The threshold, or None when there are fewer right answers than the share of them can be
+        measured on.
     """
-    scores = sorted(
+    right = sorted(
         outcome.score for outcome in calibration if outcome.right and not outcome.deflected
     )
-    allowed = int(MAX_RIGHT_LOST * len(scores))
+    allowed = int(MAX_RIGHT_LOST * len(right))
     if allowed < 1:
         return None
-    return scores[allowed]
+    answerable = [outcome for outcome in calibration if outcome.answerable]
+    answered = sorted(outcome.score for outcome in answerable if not outcome.deflected)
+    deflected = len(answerable) - len(answered)
+    room = max(0, int(most_deflected * len(answerable)) - deflected)
+    return min(right[allowed], answered[min(room, len(answered) - 1)])
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def run_held_out(
     outcomes, left_out = ask_held_out(held, judge, ask, progress)
     calibration = [outcome for outcome in outcomes if outcome.split == "calibration"]
     test = [outcome for outcome in outcomes if outcome.split == "test"]
-    chosen = choose_threshold(calibration)
+    chosen = choose_threshold(calibration, product.gates.answerable_deflected)
     threshold = NO_THRESHOLD if chosen is None else chosen
     summary = summarize(test, threshold)
     leaks = audit_leaks(outcomes, rows["train"])

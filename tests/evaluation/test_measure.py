@@ -90,7 +90,7 @@ def calibration(right: int, wrong: int = 0) -> list[Outcome]:
 @pytest.mark.parametrize("right", [50, 99, 100, 150, 173, 1000])
 def test_the_threshold_loses_at_most_its_share_of_right_answers(right: int) -> None:
     items = calibration(right, wrong=20)
-    threshold = choose_threshold(items)
+    threshold = choose_threshold(items, 1.0)
     assert threshold is not None
     lost = sum(item.handed_off(threshold) for item in items if item.right)
     assert lost == int(right * 2 / 100)
@@ -100,8 +100,8 @@ def test_the_threshold_loses_at_most_its_share_of_right_answers(right: int) -> N
 
 
 def test_too_few_right_answers_give_no_threshold() -> None:
-    assert choose_threshold(calibration(49, wrong=100)) is None
-    assert choose_threshold([]) is None
+    assert choose_threshold(calibration(49, wrong=100), 1.0) is None
+    assert choose_threshold([], 1.0) is None
 
 
 def test_deflections_and_unanswerable_questions_do_not_move_the_threshold() -> None:
@@ -111,7 +111,19 @@ def test_deflections_and_unanswerable_questions_do_not_move_the_threshold() -> N
         outcome(right=False, score=-99.0),
         outcome(right=True, deflected=True, score=-99.0),
     ]
-    assert choose_threshold([*items, *noise * 30]) == choose_threshold(items)
+    assert choose_threshold([*items, *noise * 30], 1.0) == choose_threshold(items, 1.0)
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.05, 0.1, 0.15])
+def test_the_threshold_never_breaks_the_limit_of_needless_hand_offs(limit: float) -> None:
+    items = [*calibration(100, wrong=20), *[outcome(right=True, deflected=True)] * 6]
+    threshold = choose_threshold(items, limit)
+    assert threshold is not None
+    lost = sum(item.handed_off(threshold) for item in items) - 6
+    assert lost == max(0, int(limit * 126) - 6)
+    free = choose_threshold(items, 1.0)
+    assert free is not None
+    assert sum(item.handed_off(free) for item in items) > 0.15 * 126, "it would break it"
 
 
 def test_the_summary_counts_shares_of_the_right_whole() -> None:
