@@ -32,7 +32,8 @@ def read_jsonl(path: Path | UPath) -> list[Row]:
     """
     rows: list[Row] = []
     try:
-        with path.open("r", encoding="utf-8") as stream:
+        # Some editors open a UTF-8 file with a byte order mark.
+        with path.open("r", encoding="utf-8-sig") as stream:
             for number, line in enumerate(stream, start=1):
                 if not line.strip():
                     continue

@@ -47,6 +47,12 @@ def test_a_broken_file_is_told_in_one_line(tmp_path: Path, content: bytes, said:
     assert "\n" not in str(caught.value)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id": 1}\n')
+    assert read_jsonl(path) == [{"id": 1}]
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         read_jsonl(tmp_path / "none.jsonl")

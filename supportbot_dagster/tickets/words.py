@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u00ad\ufeff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _PUNCTUATION = {
     **{ord(char): " " for char in "\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000\t"},
@@ -159,8 +160,11 @@ def words() -> Words:
 
 
 def strip_invisible(text: str) -> str:
-    """``text`` without zero-width characters and bidirectional marks, which hide data in words."""
-    return _INVISIBLE.sub("", text)
+    """``text`` without zero-width characters and bidirectional marks, which hide data in words.
+
+    A lone surrogate, which JSON can hold and no file, becomes the replacement character.
+    """
+    return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
 
 
 def shadow(text: str) -> str:

@@ -314,6 +314,11 @@ def _track(
     from mlflow.entities import Metric, Param
 
     mlflow.set_tracking_uri(spec.mlflow_uri)
+    database = spec.mlflow_uri.removeprefix("sqlite:///")
+    if database != spec.mlflow_uri and mlflow.get_experiment_by_name(spec.experiment) is None:
+        # Left to itself MLflow keeps artifacts in the current folder.
+        beside = Path(database).resolve().parent / "mlruns"
+        mlflow.create_experiment(spec.experiment, artifact_location=beside.as_uri())
     mlflow.set_experiment(spec.experiment)
     with mlflow.start_run(run_name=spec.run_name, tags=dict(spec.tags)) as run:
         client = mlflow.MlflowClient()

@@ -19,9 +19,11 @@ import argparse
 import copy
 import json
 import math
+import pickle
 import random
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,8 +67,8 @@ class Recipe:
         rate: peak of the learning rates, as a share of :data:`MATRIX_RATE` and
             :data:`VECTOR_RATE`.
         start: folder of a base to go on from, tokenizer and weights; None starts from nothing.
-        head: file of the topic head: read if ``start`` is given, written in the end; None forgets
-            it.
+        head: file of the topic head: read if ``start`` is given and there is one, written in the
+            end; None forgets it.
         seed: of the initialization, the order of the examples and their noise.
         workers: processes that make batches; another number gives other batches.
         device: of PyTorch.
@@ -99,34 +101,41 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
 
     torch.manual_seed(recipe.seed)
     head = torch.nn.Linear(WIDTH, len(corpus.topics))
-    if recipe.start is None:
-        lines = _tokenizer_lines(corpus, random.Random(recipe.seed))
-        train_tokenizer(lines, VOCABULARY, out_dir)
-        tokenizer = AutoTokenizer.from_pretrained(out_dir)
-        model = _new_model(tokenizer)
-    else:
-        if not (recipe.start / "model.safetensors").is_file():
-            raise UserError(
-                f"{recipe.start} holds no model.safetensors to go on from. Mend --start."
-            )
-        if recipe.start.resolve() != out_dir.resolve():
-            shutil.copytree(recipe.start, out_dir, dirs_exist_ok=True)
-        tokenizer = AutoTokenizer.from_pretrained(out_dir)
-        model = LlamaForCausalLM.from_pretrained(
-            recipe.start, dtype=torch.float32, attn_implementation="sdpa"
-        )
-        if recipe.head is not None:
+    if recipe.start is not None:
+        _check_base(recipe.start, "--start")
+        if recipe.head is not None and recipe.head.exists():
             _load_head(head, recipe.head, corpus)
-    model.to(recipe.device).train()
-    head.to(recipe.device)
-    hooks = _add_dropout(model)
-    _learn(model, head, corpus, tokenizer, recipe)
-    for hook in hooks:
-        hook.remove()
-    _save(model, out_dir)
+    # A training that is killed must not leave a new tokenizer beside old weights.
+    with tempfile.TemporaryDirectory() as staging:
+        folder = Path(staging)
+        if recipe.start is None:
+            lines = _tokenizer_lines(corpus, random.Random(recipe.seed))
+            train_tokenizer(lines, VOCABULARY, folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = _new_model(tokenizer)
+        else:
+            shutil.copytree(recipe.start, folder, dirs_exist_ok=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = LlamaForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, attn_implementation="sdpa"
+            )
+        model.to(recipe.device).train()
+        head.to(recipe.device)
+        hooks = _add_dropout(model)
+        _learn(model, head, corpus, tokenizer, recipe)
+        for hook in hooks:
+            hook.remove()
+        _save(model, folder)
+        shutil.copytree(folder, out_dir, dirs_exist_ok=True)
     if recipe.head is not None:
         weights = {name: weight.cpu() for name, weight in head.state_dict().items()}
         torch.save({"topics": list(corpus.topics), "weights": weights}, recipe.head)
+
+
+def _check_base(folder: Path, option: str) -> None:
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} holds no {name}, so it is no whole base. Mend {option}.")
 
 
 def average_bases(folders: Sequence[Path], out_dir: Path) -> None:
@@ -142,14 +151,17 @@ def average_bases(folders: Sequence[Path], out_dir: Path) -> None:
         UserError: if a folder is missing, or their tokenizers or shapes differ.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
     total: dict[str, Any] = {}
     for folder in folders:
-        weights, tokenizer = folder / "model.safetensors", folder / "tokenizer.json"
-        if not weights.is_file():
-            raise UserError(f"{folder} holds no model.safetensors to average. Mend --average.")
-        loaded = load_file(weights)
+        _check_base(folder, "--average")
+        tokenizer = folder / "tokenizer.json"
+        try:
+            loaded = load_file(folder / "model.safetensors")
+        except SafetensorError as error:
+            raise UserError(f"{folder / 'model.safetensors'} cannot be read: {error}.") from None
         shapes = {name: weight.shape for name, weight in loaded.items()}
         if total and (
             shapes != {name: weight.shape for name, weight in total.items()}
@@ -172,16 +184,17 @@ def _load_head(head: Any, path: Path, corpus: Corpus) -> None:
 
     try:
         kept = torch.load(path, weights_only=True)
-    except OSError as error:
+        topics, weights = kept["topics"], kept["weights"]
+    except (OSError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError):
         raise UserError(
-            f"{path} cannot be read ({error.strerror}). Leave --head out for a new head."
+            f"{path} is no topic head. Leave --head out, or name a new file, for a new head."
         ) from None
-    if kept["topics"] != list(corpus.topics):
+    if topics != list(corpus.topics):
         raise UserError(
             f"The topic head {path} was trained on other topics than this corpus has. "
-            "Leave --head out for a new head."
+            "Leave --head out, or name a new file, for a new head."
         )
-    head.load_state_dict(kept["weights"])
+    head.load_state_dict(weights)
 
 
 def _learn(model: Any, head: Any, corpus: Corpus, tokenizer: Any, recipe: Recipe) -> None:
@@ -394,7 +407,15 @@ def _tokenizer_lines(corpus: Corpus, rng: random.Random) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and train."""
+    """Train or average as the command line says; bad input ends in one line and exit code 2."""
+    try:
+        _main(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _main(arguments: Sequence[str] | None) -> None:
     import torch
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from supportbot_dagster.dataset.rows import QUESTION_PREFIX
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.training.encode import IGNORED, prompt_ids
 from supportbot_dagster.training.noise import noisy
 
@@ -92,11 +93,21 @@ class Corpus:
 
     @classmethod
     def read(cls, path: Path) -> "Corpus":
-        """The inverse of :meth:`write`."""
-        value = json.loads(path.read_text(encoding="utf-8"))
-        for kind in ("pairs", "deflections", "watched"):
-            value[kind] = [Asked(**asked) for asked in value[kind]]
-        return cls(**value)
+        """The inverse of :meth:`write`.
+
+        Raises:
+            UserError: if the file is missing or holds no corpus.
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            for kind in ("pairs", "deflections", "watched"):
+                value[kind] = [Asked(**asked) for asked in value[kind]]
+            return cls(**value)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                f"{path} holds no corpus ({type(error).__name__}: {error}). "
+                "Write it with python -m supportbot_dagster.training.pocket_corpus."
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,9 @@ def test_a_retrain_is_killed_gone_on_with_and_asked(world: Any) -> None:
     assert "closed 1 run(s) of killed processes" in again.stderr
     assert materialized(again.stdout) == (len(AFTER), len(BEFORE_TRAINING))
     assert "Traceback" not in again.stderr
+    tracked = list((world.folder / "root").rglob("mlruns/**/adapter_model.safetensors"))
+    assert len(tracked) == 1, "MLflow's artifacts lie beside its database"
+    assert not (world.folder / "mlruns").exists(), "and not in the current folder"
     facts = metadata(world, "lora_adapter")
     assert facts["resumed_from_step"] >= 2
     assert facts["updates"] > facts["resumed_from_step"]

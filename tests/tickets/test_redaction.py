@@ -426,3 +426,9 @@ def test_the_labelled_set_is_well_formed(labelled: list[dict[str, Any]]) -> None
         assert row["kind"] in {*RULES, *NAME_RECOGNIZERS}
         assert all(value in row["text"] for value in (*row["gone"], *row["kept"]))
         assert not PLACEHOLDER.search(json.dumps(row))
+
+
+def test_a_lone_surrogate_is_replaced_so_that_the_text_can_be_written(redactor: Redactor) -> None:
+    redacted = redactor.redact_text("how do i \ud800 export, write to jane@acme.example")
+    assert redacted == "how do i \ufffd export, write to <EMAIL>"
+    redacted.encode("utf-8")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,10 @@ def test_the_mean_of_two_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert any(not torch.equal(mean[name], first[name]) for name in mean)
     with pytest.raises(UserError, match="nowhere holds no model"):
         pocket.average_bases([one, tmp_path / "nowhere"], tmp_path / "mean")
+    shutil.copytree(one, tmp_path / "broken")
+    (tmp_path / "broken" / "model.safetensors").write_bytes(b"{}")
+    with pytest.raises(UserError, match=r"broken/model\.safetensors cannot be read"):
+        pocket.average_bases([one, tmp_path / "broken"], tmp_path / "mean")
     monkeypatch.setattr(pocket, "LAYERS", 3)
     with pytest.raises(UserError, match="another tokenizer or shape"):
         pocket.average_bases([one, trained(tmp_path / "three")], tmp_path / "mean")
@@ -131,11 +136,32 @@ def test_what_cannot_be_gone_on_from_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere holds no model\.safetensors"):
         trained(tmp_path / "one", start=tmp_path / "nowhere")
     first, head = trained(tmp_path / "two"), tmp_path / "head.pt"
-    with pytest.raises(UserError, match=r"head\.pt cannot be read"):
-        trained(tmp_path / "three", start=first, head=head)
+    kept = trained(tmp_path / "kept", steps=4)
+    before = sha256_file(kept / "model.safetensors")
+    head.write_bytes(b"no head")
+    with pytest.raises(UserError, match=r"head\.pt is no topic head"):
+        trained(kept, start=first, head=head)
     torch.save({"topics": ["other"], "weights": {}}, head)
     with pytest.raises(UserError, match="trained on other topics"):
-        trained(tmp_path / "four", start=first, head=head)
+        trained(kept, start=first, head=head)
+    assert sha256_file(kept / "model.safetensors") == before, "nothing is written before all fits"
+    trained(tmp_path / "three", start=first, head=tmp_path / "new.pt", rate=0.0, steps=1)
+    assert (tmp_path / "new.pt").is_file(), "a missing head begins anew and is kept"
+
+
+@pytest.mark.parametrize("content", [None, "", "{nope", "[]", '{"a": 1}', "\udcff"])
+def test_a_file_that_is_no_corpus_is_told_in_one_line(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "corpus.json"
+    if content is not None:
+        path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(SystemExit) as stopped:
+        pocket.main(["--corpus", str(path), "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path} holds no corpus")
+    assert not (tmp_path / "out").exists()
 
 
 def test_dropout_is_gone_after_the_training() -> None:
