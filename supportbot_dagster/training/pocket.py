@@ -16,7 +16,6 @@ learned about reading.
 """
 
 import argparse
-import copy
 import json
 import math
 import pickle
@@ -281,15 +280,19 @@ class _Optimizers:
         self._all = [
             torch.optim.Muon(
                 matrices,
-                lr=MATRIX_RATE,
+                lr=MATRIX_RATE * rate,
                 weight_decay=WEIGHT_DECAY,
                 adjust_lr_fn="match_rms_adamw",
             ),
             torch.optim.AdamW(
-                others, lr=VECTOR_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY, fused=True
+                others,
+                lr=VECTOR_RATE * rate,
+                betas=(0.9, 0.98),
+                weight_decay=WEIGHT_DECAY,
+                fused=True,
             ),
         ]
-        self._peaks = (MATRIX_RATE * rate, VECTOR_RATE * rate)
+        self._peaks = [one.defaults["lr"] for one in self._all]
 
     def step(self, number: int) -> None:
         """Clip the gradients, update, and forget them; ``number`` counts from 1."""
@@ -388,7 +391,7 @@ def _save(model: Any, out_dir: Path) -> None:
     """Weights in 16 bit: what the GGUF stores, and half the package's size."""
     import torch
 
-    copy.deepcopy(model).to("cpu", torch.float16).save_pretrained(out_dir)
+    model.to("cpu", torch.float16).save_pretrained(out_dir)
     for name in ("config.json", "generation_config.json"):
         config = json.loads((out_dir / name).read_text(encoding="utf-8"))
         config.pop("transformers_version", None)

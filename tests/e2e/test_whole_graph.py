@@ -112,7 +112,7 @@ def metadata(world: Any, asset: str) -> dict[str, Any]:
 
 
 def plant(tickets: Path) -> None:
-    """Put the planted sentences into customers' and agents' messages, and into the metadata."""
+    """Put the planted sentences into customers' messages, one each, in turn."""
     export = json.loads(tickets.read_text(encoding="utf-8"))
     staff = {user["id"] for user in export["users"] if user["role"] != "end-user"}
     texts = [
