@@ -56,6 +56,19 @@ def _silent_callback(module: Any) -> Any:
     return module.llama_log_callback(lambda level, text, data: None)
 
 
+def announces_tiles(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor says that it has AMX, Intel's matrix unit.
+
+    Some virtual machines announce it and do not keep its registers: a build of llama.cpp made
+    there uses it for quantized weights, and the process dies of an illegal instruction. So it is
+    left alone wherever it is announced, which costs speed where it would have worked.
+    """
+    try:
+        return "amx_tile" in cpu_info.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False
+
+
 @contextmanager
 def log_lines(listener: Callable[[str], None]) -> Iterator[None]:
     """Hand every line that llama.cpp logs inside the block to ``listener``.
@@ -117,6 +130,8 @@ class LlamaModel:
     def _open(self, vocab_only: bool) -> tuple[Any, Any]:
         parameters = self._lib.llama_model_default_params()
         parameters.vocab_only = vocab_only
+        if announces_tiles():
+            parameters.use_extra_bufts = False
         model = self._lib.llama_model_load_from_file(os.fsencode(self.path), parameters)
         if model is None or vocab_only:
             return model, None

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.export import llama
+from supportbot_dagster.export.llama import announces_tiles
 from supportbot_dagster.export.runtime import LlamaRuntime, choose_token
 from supportbot_dagster.product import Serving
 
@@ -159,3 +161,28 @@ def test_sampling_follows_nucleus_and_temperature() -> None:
     tight = Serving(temperature=1, top_p=0.01)
     assert {choose_token(logits, tight, random)[0] for _ in range(50)} == {0}
     assert choose_token(logits, Serving(temperature=0), random)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("info", "announced"),
+    [
+        ("flags\t\t: fpu avx2 amx_bf16 amx_tile amx_int8\n", True),
+        ("flags\t\t: fpu avx2 avx512f\n", False),
+        (None, False),
+    ],
+)
+def test_a_processor_that_announces_tiles_is_told(
+    info: str | None, announced: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "cpuinfo"
+    if info is not None:
+        path.write_text(info)
+    assert announces_tiles(path) is announced
+
+
+def test_without_repacked_weights_the_answer_is_the_same(
+    q4: Path, question: str, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama, "announces_tiles", lambda: True)
+    with LlamaRuntime(q4) as runtime:
+        assert runtime.generate(question, GREEDY).text == answer
