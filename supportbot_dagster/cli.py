@@ -178,11 +178,13 @@ def crawl(
     out: Annotated[Path, typer.Option("--out", help="JSON Lines, one page a line.")],
     max_pages: Annotated[int, typer.Option(help="Pages at most.")] = 5000,
 ) -> None:
-    """Crawl a docs site: main content in sections."""
+    """Crawl a docs site: main content in sections. Exit code 1 if pages may be missing."""
     from supportbot_dagster.crawl import CrawlSettings
     from supportbot_dagster.crawl import crawl as run
     from supportbot_dagster.jsonl import write_jsonl_atomic
 
+    if max_pages < 1:
+        raise UserError(f"--max-pages is {max_pages}. Allow at least one page.")
     result = run(url, settings=CrawlSettings(max_pages=max_pages), progress=console_progress())
     write_jsonl_atomic(out, (page.to_dict() for page in result.pages))
     report = result.report
@@ -190,7 +192,8 @@ def crawl(
     for reason, count in report.outcomes.items():
         print(f"  {reason}: {count}")
     if not report.complete:
-        print("  the crawl is not complete: see the outcomes above", file=sys.stderr)
+        print("the crawl is not complete: see the outcomes above", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -306,7 +309,14 @@ def _default_bundle() -> Path:
     from supportbot_dagster.operate.summary import default_bundle
     from supportbot_dagster.settings import load_settings
 
-    return default_bundle(load_settings())
+    found = default_bundle(load_settings())
+    if not found.released:
+        print(
+            f"note: no bundle is released, so the latest one answers ({found.month}). "
+            "supportbot status says what its release lacks.",
+            file=sys.stderr,
+        )
+    return found.path
 
 
 def _database_error(error: BaseException | None) -> str | None:

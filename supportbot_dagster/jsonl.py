@@ -52,6 +52,8 @@ def read_jsonl(path: Path | UPath) -> list[Row]:
                 rows.append(row)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Check the path.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder. Name a file in it.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 ({error.reason}). Save it as UTF-8.") from None
     return rows

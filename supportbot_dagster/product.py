@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.strict_yaml import load_yaml
 
 SAMPLE = "sample"
 """The word that stands for the embedded sample wherever a URL or a path is expected."""
@@ -361,7 +362,7 @@ def load_product(path: Path) -> Product:
             names the file, the key and what was expected.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist. Name your product file with --product, or leave it out for "

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.product import SAMPLE, Product, describe_validation_error
 from supportbot_dagster.refusals.markers import is_refusal
+from supportbot_dagster.strict_yaml import load_yaml
 
 
 class Probe(BaseModel):
@@ -71,7 +72,7 @@ def load_probes(product: Product) -> tuple[Probe, ...]:
     else:
         path = Path(product.probes.file)
     try:
-        return _ProbeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).probes
+        return _ProbeFile.model_validate(load_yaml(path.read_text(encoding="utf-8"))).probes
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Mend probes.file in product.yaml.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -75,7 +75,16 @@ def _gate(gate: dict[str, Any], *, count: bool = False) -> Line:
     )
 
 
-def default_bundle(settings: Settings) -> Path:
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle in the store; ``released`` if it is the one that passed its gates last."""
+
+    path: Path
+    month: str
+    released: bool
+
+
+def default_bundle(settings: Settings) -> Bundle:
     """The released bundle, else the latest one in the store.
 
     Raises:
@@ -84,14 +93,15 @@ def default_bundle(settings: Settings) -> Path:
     store = _store(settings)
     pointer = read_pointer(Path(store.scratch))
     if pointer is not None:
-        return _bundle(store, pointer["month"]).path
+        month = pointer["month"]
+        return Bundle(_bundle(store, month).path, month, released=True)
     months = store.months("ollama_bundle")
     if not months:
         raise UserError(
             f"There is no bundle in {settings.root} yet. Run supportbot retrain first, or name one "
             "with --bundle."
         )
-    return _bundle(store, months[-1]).path
+    return Bundle(_bundle(store, months[-1]).path, months[-1], released=False)
 
 
 def _bundle(store: ArtifactStore, month: str) -> Artifact:

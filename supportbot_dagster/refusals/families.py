@@ -22,6 +22,7 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.product import SAMPLE, Product, describe_validation_error
 from supportbot_dagster.refusals.markers import is_refusal
+from supportbot_dagster.strict_yaml import load_yaml
 
 CATEGORIES = (
     "pricing",
@@ -80,7 +81,7 @@ def load_families(path: Path) -> FamilyFile:
         UserError: if it is missing or does not fit the schema.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = load_yaml(path.read_text(encoding="utf-8"))
         return FamilyFile.model_validate(raw)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Mend refusals.families in product.yaml.") from None
