@@ -27,10 +27,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.training.encode import IGNORED
 from supportbot_dagster.training.noise import noisy
 from supportbot_dagster.training.pocket_examples import (
     Corpus,
@@ -40,19 +39,17 @@ from supportbot_dagster.training.pocket_examples import (
 )
 from supportbot_dagster.training.pocket_tokenizer import train_tokenizer
 
+if TYPE_CHECKING:
+    from supportbot_dagster.training.pocket_members import Members
+
 VOCABULARY = 4096
 WIDTH, LAYERS, FEED_FORWARD, HEADS = 256, 6, 768, 4
 """Widths are multiples of 256, so that every matrix takes K-quants."""
-DROPOUT = 0.15
-"""Of the embeddings and of what each half of a layer adds, in training."""
-LABEL_SMOOTHING = 0.05
-"""Of the topics."""
+AGREE_FROM, AGREE_AT = 0.25, 0.5
+"""Shares of the training at which the members begin to learn from one another, and do so fully;
+earlier they have nothing to say."""
 TOPIC_WEIGHT = 1.0
 """Weight of the topic loss beside the loss of the words."""
-MATRIX_RATE, VECTOR_RATE = 3e-3, 2e-3
-"""Peak learning rates: Muon's for the matrices of the layers (scaled to AdamW's update size), and
-AdamW's for embeddings, norms and heads."""
-WEIGHT_DECAY = 0.05
 WARM_UP, FINAL_SHARE = 100, 0.02
 SAY_EVERY, WATCH_EVERY = 50, 500
 
@@ -63,8 +60,9 @@ class Recipe:
 
     Args:
         steps: optimizer updates.
-        rate: peak of the learning rates, as a share of :data:`MATRIX_RATE` and
-            :data:`VECTOR_RATE`.
+        members: models that are trained at once and learn from one another; the best is written.
+        rate: peak of the learning rates, as a share of those of
+            :mod:`supportbot_dagster.training.pocket_members`.
         start: folder of a base to go on from, tokenizer and weights; None starts from nothing.
         head: file of the topic head: read if ``start`` is given and there is one, written in the
             end; None forgets it.
@@ -74,7 +72,8 @@ class Recipe:
         compiled: fuse the model's kernels first.
     """
 
-    steps: int = 4900
+    steps: int = 8000
+    members: int = 4
     rate: float = 1.0
     start: Path | None = None
     head: Path | None = None
@@ -96,39 +95,37 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
         UserError: if the base or the topic head to go on from is missing or does not fit.
     """
     import torch
-    from transformers import AutoTokenizer, LlamaForCausalLM
+    from transformers import AutoTokenizer
 
-    torch.manual_seed(recipe.seed)
-    head = torch.nn.Linear(WIDTH, len(corpus.topics))
+    from supportbot_dagster.training.pocket_members import Members
+
+    heads = [torch.nn.Linear(WIDTH, len(corpus.topics)) for _ in range(recipe.members)]
     if recipe.start is not None:
         _check_base(recipe.start, "--start")
-        if recipe.head is not None and recipe.head.exists():
-            _load_head(head, recipe.head, corpus)
     # A training that is killed must not leave a new tokenizer beside old weights.
     with tempfile.TemporaryDirectory() as staging:
         folder = Path(staging)
         if recipe.start is None:
             lines = _tokenizer_lines(corpus, random.Random(recipe.seed))
             train_tokenizer(lines, VOCABULARY, folder)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = _new_model(tokenizer)
         else:
             shutil.copytree(recipe.start, folder, dirs_exist_ok=True)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = LlamaForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation="sdpa"
-            )
-        model.to(recipe.device).train()
-        head.to(recipe.device)
-        hooks = _add_dropout(model)
-        _learn(model, head, corpus, tokenizer, recipe)
-        for hook in hooks:
-            hook.remove()
-        _save(model, folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        models = []
+        for number, head in enumerate(heads):
+            torch.manual_seed(recipe.seed * recipe.members + number)
+            head.reset_parameters()
+            if recipe.start is not None and recipe.head is not None and recipe.head.exists():
+                _load_head(head, recipe.head, corpus)
+            models.append(_model(tokenizer, recipe.start))
+        members = Members(models, heads, recipe.device, recipe.compiled)
+        best = _learn(members, corpus, tokenizer, recipe)
+        weights, head_weights = members.member(best)
+        models[0].load_state_dict(weights)
+        _save(models[0], folder)
         shutil.copytree(folder, out_dir, dirs_exist_ok=True)
     if recipe.head is not None:
-        weights = {name: weight.cpu() for name, weight in head.state_dict().items()}
-        torch.save({"topics": list(corpus.topics), "weights": weights}, recipe.head)
+        torch.save({"topics": list(corpus.topics), "weights": head_weights}, recipe.head)
 
 
 def _check_base(folder: Path, option: str) -> None:
@@ -196,41 +193,70 @@ def _load_head(head: Any, path: Path, corpus: Corpus) -> None:
     head.load_state_dict(weights)
 
 
-def _learn(model: Any, head: Any, corpus: Corpus, tokenizer: Any, recipe: Recipe) -> None:
+def _learn(members: "Members", corpus: Corpus, tokenizer: Any, recipe: Recipe) -> int:
+    """Train the members; the number of the best."""
     import torch
 
+    from supportbot_dagster.training.pocket_members import StackedOptimizer
+
     steps = recipe.steps
-    optimizers = _Optimizers(model, head, steps, recipe.rate)
-    losses = _Losses(model, head)
-    compute = torch.compile(losses, dynamic=False) if recipe.compiled else losses
+    optimizer = StackedOptimizer(members.weights, recipe.rate)
     batches = stream_batches(corpus, tokenizer, recipe.seed, recipe.workers)
-    started, total, count = time.monotonic(), torch.zeros(2, device=recipe.device), 0
+    started, total, count = time.monotonic(), torch.zeros(3, device=recipe.device), 0
+    watched: list[Watched] = []
     for step in range(1, steps + 1):
         batch = [column.to(recipe.device, non_blocking=True) for column in next(batches)]
-        word_loss, topic_loss = compute(*batch)
-        (word_loss + TOPIC_WEIGHT * topic_loss).backward()
-        optimizers.step(step)
-        total += torch.stack([word_loss.detach(), topic_loss.detach()])
+        losses = members.losses(*batch)
+        agreement = _agreement_weight(step / steps)
+        loss = losses.words + TOPIC_WEIGHT * losses.topics + agreement * losses.agreement
+        loss.sum().backward()
+        optimizer.step(_schedule(step, steps))
+        total += torch.stack([part.mean().detach() for part in losses.each()])
         count += 1
         if step % SAY_EVERY and step != steps:
             continue
-        words, topics = (total / count).tolist()
+        words, topics, apart = (total / count).tolist()
         total.zero_()
         count = 0
-        watched = ""
-        if step % WATCH_EVERY == 0 or step == steps:
-            watched = _watch(model, head, corpus, tokenizer, recipe.device)
         print(
             f"  step {step} of {steps}, loss of words {words:.3f}, of topics {topics:.3f}, "
-            f"{time.monotonic() - started:.0f} s{watched}",
+            f"apart {apart:.3f}, {time.monotonic() - started:.0f} s",
             file=sys.stderr,
             flush=True,
         )
+        if step % WATCH_EVERY == 0 or step == steps:
+            watched = watch(members, corpus, tokenizer, recipe.device)
+            for name, held in zip(_names(recipe.members), watched, strict=True):
+                print(f"    held back, {name}: {held}", file=sys.stderr, flush=True)
+    scores = [held.score for held in watched[: recipe.members]]
+    return scores.index(max(scores))
 
 
-def _new_model(tokenizer: Any) -> Any:
+def _names(members: int) -> list[str]:
+    return [*(f"member {number}" for number in range(1, members + 1)), "all together"]
+
+
+def _agreement_weight(done: float) -> float:
+    return min(1.0, max(0.0, (done - AGREE_FROM) / (AGREE_AT - AGREE_FROM)))
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Linear warm-up, then a cosine down to :data:`FINAL_SHARE`."""
+    if step < WARM_UP:
+        return step / WARM_UP
+    done = (step - WARM_UP) / max(1, steps - WARM_UP)
+    return FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _model(tokenizer: Any, start: Path | None) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    if start is not None:
+        import torch
+
+        return LlamaForCausalLM.from_pretrained(
+            start, dtype=torch.float32, attn_implementation="sdpa"
+        )
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=WIDTH,
@@ -248,143 +274,60 @@ def _new_model(tokenizer: Any) -> Any:
     return LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
 
 
-def _add_dropout(model: Any) -> list[Any]:
-    """Dropout where the architecture has none: hooks that the trained model does not keep."""
-    import torch
+@dataclass(frozen=True)
+class Watched:
+    """How well questions that were held back are read; shares from 0 to 1.
 
-    def drop(module: Any, inputs: Any, output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (drop(module, inputs, output[0]), *output[1:])
-        return torch.nn.functional.dropout(output, DROPOUT, training=module.training)
-
-    parts = [model.model.embed_tokens]
-    for layer in model.model.layers:
-        parts += [layer.self_attn, layer.mlp]
-    return [part.register_forward_hook(drop) for part in parts]
-
-
-class _Optimizers:
-    """Muon for the layers' matrices, AdamW for the rest, on one schedule.
-
-    Muon takes about half the updates of AdamW here; see https://kellerjordan.github.io/posts/muon.
+    Args:
+        right: answerable questions whose section is told.
+        needless: answerable questions taken for unanswerable.
+        told: unanswerable questions told as such.
     """
 
-    def __init__(self, model: Any, head: Any, steps: int, rate: float) -> None:
-        import torch
+    right: float
+    needless: float
+    told: float
 
-        self._weights = [*model.parameters(), *head.parameters()]
-        self._steps = steps
-        matrices = [weight for weight in model.model.layers.parameters() if weight.dim() == 2]
-        known = {id(weight) for weight in matrices}
-        others = [weight for weight in self._weights if id(weight) not in known]
-        self._all = [
-            torch.optim.Muon(
-                matrices,
-                lr=MATRIX_RATE * rate,
-                weight_decay=WEIGHT_DECAY,
-                adjust_lr_fn="match_rms_adamw",
-            ),
-            torch.optim.AdamW(
-                others,
-                lr=VECTOR_RATE * rate,
-                betas=(0.9, 0.98),
-                weight_decay=WEIGHT_DECAY,
-                fused=True,
-            ),
-        ]
-        self._peaks = [one.defaults["lr"] for one in self._all]
+    @property
+    def score(self) -> float:
+        """One figure to choose by."""
+        return self.right + self.told - self.needless
 
-    def step(self, number: int) -> None:
-        """Clip the gradients, update, and forget them; ``number`` counts from 1."""
-        import torch
-
-        torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
-        share = _schedule(number, self._steps)
-        for one, peak in zip(self._all, self._peaks, strict=True):
-            for group in one.param_groups:
-                group["lr"] = peak * share
-            one.step()
-            one.zero_grad(set_to_none=True)
-
-
-def _schedule(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine down to :data:`FINAL_SHARE`."""
-    if step < WARM_UP:
-        return step / WARM_UP
-    done = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
-
-
-class _Losses:
-    """The loss of the words and the loss of the topics of a packed batch."""
-
-    def __init__(self, model: Any, head: Any) -> None:
-        self._model, self._head = model, head
-
-    def __call__(
-        self, ids: Any, labels: Any, weights: Any, classes: Any, documents: Any, positions: Any
-    ) -> tuple[Any, Any]:
-        import torch
-
-        with torch.autocast(ids.device.type, dtype=torch.bfloat16):
-            hidden = self._model.model(
-                input_ids=ids,
-                attention_mask=_mask(documents),
-                position_ids=positions,
-                use_cache=False,
-            ).last_hidden_state
-            logits = self._model.lm_head(hidden)
-            scores = self._head(hidden)
-        word_losses = torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+    def __str__(self) -> str:
+        return (
+            f"section right {self.right:.1%}, taken for unanswerable {self.needless:.1%}, "
+            f"unanswerable told {self.told:.1%}"
         )
-        topic_loss = torch.nn.functional.cross_entropy(
-            scores.float().flatten(0, 1),
-            classes.flatten(),
-            ignore_index=IGNORED,
-            label_smoothing=LABEL_SMOOTHING,
-        )
-        return (word_losses * weights.flatten()).sum() / weights.sum(), topic_loss
 
 
-def _mask(documents: Any) -> Any:
-    """Causal mask [B, 1, T, T], true where to look, that keeps each packed document to itself."""
-    import torch
-
-    length = documents.shape[1]
-    same = documents[:, None, :] == documents[:, :, None]
-    causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
-    return (same & causal)[:, None]
-
-
-def _watch(model: Any, head: Any, corpus: Corpus, tokenizer: Any, device: str) -> str:
-    """How well the questions held back are read."""
+def watch(members: "Members", corpus: Corpus, tokenizer: Any, device: str) -> list[Watched]:
+    """How well each member, and in the end their mean, reads the questions held back."""
     import torch
 
     prompts = [question_ids(tokenizer, asked.question) for asked in corpus.watched]
     longest = max(map(len, prompts))
     pad = tokenizer.pad_token_id
+    # What pads stands behind the last position, and attention is causal.
     ids = torch.tensor([prompt + [pad] * (longest - len(prompt)) for prompt in prompts])
     last = torch.tensor([len(prompt) - 1 for prompt in prompts])
-    model.eval()
-    with torch.no_grad():
-        # What pads stands behind the last position, and attention is causal.
-        hidden = model.model(input_ids=ids.to(device), use_cache=False).last_hidden_state
-        numbers = head(hidden[torch.arange(len(ids)), last.to(device)]).argmax(-1).tolist()
-    model.train()
+    chances = members.topics(ids.to(device), last.to(device))
     names = list(corpus.topics)
-    found = [(asked, names[number]) for asked, number in zip(corpus.watched, numbers, strict=True)]
-    right = [name == asked.topic for asked, name in found if asked.answerable]
-    needless = [not is_answerable(name) for asked, name in found if asked.answerable]
-    told = [not is_answerable(name) for asked, name in found if not asked.answerable]
-    return (
-        f"; held back: section right {_percent(right)}, taken for unanswerable "
-        f"{_percent(needless)}, unanswerable told {_percent(told)}"
-    )
+    found: list[Watched] = []
+    for chance in (*chances, chances.mean(0)):
+        told = [names[number] for number in chance.argmax(-1).tolist()]
+        both = list(zip(corpus.watched, told, strict=True))
+        found.append(
+            Watched(
+                _share([name == asked.topic for asked, name in both if asked.answerable]),
+                _share([not is_answerable(name) for asked, name in both if asked.answerable]),
+                _share([not is_answerable(name) for asked, name in both if not asked.answerable]),
+            )
+        )
+    return found
 
 
-def _percent(values: Sequence[bool]) -> str:
-    return f"{100 * sum(values) / max(1, len(values)):.1f} %"
+def _share(values: Sequence[bool]) -> float:
+    return sum(values) / max(1, len(values))
 
 
 def _save(model: Any, out_dir: Path) -> None:
@@ -425,6 +368,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--corpus", type=Path, help="file made by pocket_corpus; default: made now")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pocket_base")
     parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--members", type=int, default=Recipe.members)
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--start", type=Path, help="folder of a base to go on from")
     parser.add_argument("--head", type=Path, help="file that keeps the topic head")
@@ -438,6 +382,7 @@ def _main(arguments: Sequence[str] | None) -> None:
     options = parser.parse_args(arguments)
     if options.average:
         average_bases(options.average, options.out)
+        print(f"the mean of {len(options.average)} bases -> {options.out}", file=sys.stderr)
         return
     if options.corpus:
         corpus = Corpus.read(options.corpus)
@@ -456,6 +401,7 @@ def _main(arguments: Sequence[str] | None) -> None:
         options.out,
         Recipe(
             options.steps,
+            options.members,
             options.rate,
             options.start,
             options.head,

@@ -32,6 +32,8 @@ DECISIVE_TOKENS, DECISIVE_WEIGHT = 6, 4.0
 """The first tokens of an answer decide its topic; the rest follows. They weigh more in the loss."""
 WAITING = 24
 """Examples to choose from when a sequence is filled."""
+TOLD = 1536
+"""Questions of a batch whose topic is asked, at most; the rest only have their words learned."""
 
 
 UNANSWERABLE = "unanswerable: "
@@ -115,6 +117,8 @@ class Encoded:
     """Token ids with the label and the weight of each, all of one length.
 
     ``topic`` is the class of the question, told at position ``topic_at``; both None for text.
+    ``following`` is the token that would come next: a question alone still learns how its answer
+    begins.
     """
 
     ids: list[int]
@@ -122,6 +126,7 @@ class Encoded:
     weights: list[float]
     topic: int | None = None
     topic_at: int | None = None
+    following: int = IGNORED
 
 
 def question_ids(tokenizer: Any, question: str) -> list[int]:
@@ -162,9 +167,11 @@ def stream_batches(corpus: Corpus, tokenizer: Any, seed: int, workers: int) -> I
     The same seed and number of workers give the same batches in the same order.
 
     Yields:
-        Six tensors [:data:`SEQUENCES`, :data:`WINDOW`]: ids, the label of each position (the next
-        token of its own document), the label's weight, the topic's class where the answer starts
-        (elsewhere ignored, as labels are), the number of the document, and the position in it.
+        Seven tensors. [:data:`SEQUENCES`, :data:`WINDOW`]: ids, the label of each position (the
+        next token of its own document), the label's weight. [:data:`TOLD`]: the positions in the
+        flat batch where an answer starts, and the topic's class there (ignored, as labels are,
+        where there are fewer). [:data:`SEQUENCES`, :data:`WINDOW`]: the number of the document,
+        and the position in it.
     """
     import torch
 
@@ -201,7 +208,9 @@ def examples(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[Enc
 
     def chat(asked: Asked, answered: bool) -> Encoded:
         prompt = split_some(question_ids(tokenizer, noisy(asked.question, rng)), splits, rng)
-        reply = [*encode(asked.answer), end] if answered else []
+        reply = [*encode(asked.answer), end]
+        following = IGNORED if answered else reply[0]
+        reply = reply if answered else []
         decisive = min(DECISIVE_TOKENS, len(reply))
         return Encoded(
             prompt + reply,
@@ -209,6 +218,7 @@ def examples(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[Enc
             [0.0] * len(prompt) + [DECISIVE_WEIGHT] * decisive + [1.0] * (len(reply) - decisive),
             topics[asked.topic],
             len(prompt) - 1,
+            following,
         )
 
     def running(text: str) -> Encoded:
@@ -237,11 +247,11 @@ def batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tupl
     waiting: list[Encoded] = []
     while True:
         rows: list[tuple[list[Any], ...]] = []
+        told: list[tuple[int, int]] = []
         while len(rows) < SEQUENCES:
             ids: list[int] = []
             labels: list[int] = []
             weights: list[float] = []
-            classes: list[int] = []
             documents: list[int] = []
             positions: list[int] = []
             for number in range(1, WINDOW):
@@ -254,14 +264,13 @@ def batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tupl
                     break
                 chosen = max(fitting, key=lambda item: len(item.ids)) if ids else waiting[0]
                 waiting.remove(chosen)
+                if chosen.topic is not None and chosen.topic_at is not None:
+                    told.append((len(rows) * WINDOW + len(ids) + chosen.topic_at, chosen.topic))
                 ids += chosen.ids
                 # Each position predicts the next token of its own document.
-                labels += [*chosen.labels[1:], IGNORED]
-                weights += [*chosen.weights[1:], 0.0]
-                told = [IGNORED] * len(chosen.ids)
-                if chosen.topic is not None and chosen.topic_at is not None:
-                    told[chosen.topic_at] = chosen.topic
-                classes += told
+                labels += [*chosen.labels[1:], chosen.following]
+                begun = chosen.following != IGNORED
+                weights += [*chosen.weights[1:], DECISIVE_WEIGHT if begun else 0.0]
                 documents += [number] * len(chosen.ids)
                 positions += range(len(chosen.ids))
             missing = WINDOW - len(ids)
@@ -270,9 +279,14 @@ def batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tupl
                     ids + [pad] * missing,
                     labels + [IGNORED] * missing,
                     weights + [0.0] * missing,
-                    classes + [IGNORED] * missing,
                     documents + [0] * missing,
                     positions + list(range(missing)),
                 )
             )
-        yield tuple(torch.tensor(column) for column in zip(*rows, strict=True))
+        ids_, labels_, weights_, documents_, positions_ = (
+            torch.tensor(column) for column in zip(*rows, strict=True)
+        )
+        rng.shuffle(told)
+        told = told[:TOLD] + [(0, IGNORED)] * (TOLD - len(told))
+        places, classes = (torch.tensor(column) for column in zip(*told, strict=True))
+        yield ids_, labels_, weights_, places, classes, documents_, positions_

@@ -15,6 +15,7 @@ import pytest
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_file
 from supportbot_dagster.training import pocket, pocket_examples
+from supportbot_dagster.training.encode import IGNORED
 from supportbot_dagster.training.pocket import Recipe, train_base
 from supportbot_dagster.training.pocket_examples import Asked, Corpus
 
@@ -56,7 +57,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trained(out: Path, **changes: Any) -> Path:
-    settings = {"steps": 3, "workers": 0, "compiled": False, **changes}
+    settings = {"steps": 3, "members": 2, "workers": 0, "compiled": False, **changes}
     train_base(small_corpus(), out, Recipe(**settings))
     return out
 
@@ -74,9 +75,10 @@ def test_it_learns_to_read_and_gives_a_whole_snapshot(
     assert model.config.hidden_size % 256 == model.config.intermediate_size % 256 == 0
     assert len(AutoTokenizer.from_pretrained(folder)) == model.config.vocab_size == 512
     told = capsys.readouterr().err.splitlines()
-    last = next(line for line in told if "step 30 of 30" in line)
-    assert "section right 100.0 %" in last, last
-    assert "unanswerable told 100.0 %" in last, last
+    for name in ("member 1", "member 2", "all together"):
+        last = next(line for line in told if f"held back, {name}:" in line)
+        assert "section right 100.0%" in last, last
+        assert "unanswerable told 100.0%" in last, last
 
 
 def test_the_same_seed_gives_the_same_base_and_another_does_not(tmp_path: Path) -> None:
@@ -164,31 +166,6 @@ def test_a_file_that_is_no_corpus_is_told_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_dropout_is_gone_after_the_training() -> None:
-    import torch
-
-    torch.manual_seed(0)
-    model = pocket._new_model(Numbers()).train()
-    ids = torch.tensor([[1, 7, 8, 9]])
-    plain = model(ids).logits
-    hooks = pocket._add_dropout(model)
-    assert not torch.equal(model(ids).logits, plain)
-    assert torch.equal(model.eval()(ids).logits, plain), "none when it answers"
-    for hook in hooks:
-        hook.remove()
-    assert torch.equal(model.train()(ids).logits, plain)
-
-
-def test_packed_documents_see_only_themselves() -> None:
-    import torch
-
-    documents = torch.zeros(1, pocket_examples.WINDOW, dtype=torch.long)
-    documents[0, :3], documents[0, 3:5] = 1, 2
-    mask = pocket._mask(documents)[0, 0]
-    assert mask[4].nonzero().flatten().tolist() == [3, 4]
-    assert mask[2].nonzero().flatten().tolist() == [0, 1, 2]
-
-
 class Numbers:
     """The special tokens of the pocket base."""
 
@@ -217,18 +194,24 @@ def _batches_of_letters() -> Any:
 
 
 def test_labels_of_a_batch_are_the_next_tokens_and_the_topic_stands_before_the_answer() -> None:
-    ids, labels, weights, classes, documents, _ = next(_batches_of_letters())
+    ids, labels, weights, told, classes, documents, _ = next(_batches_of_letters())
     assert ids.shape == labels.shape == weights.shape == (8, pocket_examples.WINDOW)
-    learned = labels != pocket.IGNORED
-    same = documents[:, 1:] == documents[:, :-1]
-    assert bool((labels[:, :-1][learned[:, :-1]] == ids[:, 1:][learned[:, :-1]]).all())
-    assert bool(same[learned[:, :-1]].all()), "no label crosses into the next document"
+    learned = labels != IGNORED
+    within = learned[:, :-1] & (documents[:, 1:] == documents[:, :-1])
+    assert bool((labels[:, :-1][within] == ids[:, 1:][within]).all())
     assert bool((weights[~learned] == 0).all())
     assert bool((ids == 400).any())
     assert bool(((ids[:, :-1] == 116) & (ids[:, 1:] == 104)).any()), "some are split"
-    told = (classes != pocket.IGNORED).nonzero()
-    assert len(told) > 0
-    assert all(int(ids[row, column]) == ord(")") for row, column in told.tolist())
+    asked = told[classes != IGNORED]
+    assert len(asked) > 0
+    assert set(ids.flatten()[asked].tolist()) == {ord(")")}
+    # A question alone ends its document; what it learns is how its answer begins.
+    last = learned.clone()
+    last[:, :-1] &= documents[:, 1:] != documents[:, :-1]
+    assert set(last.flatten().nonzero().flatten().tolist()) <= set(asked.tolist())
+    begun = {chr(letter) for letter in labels[last].tolist()}
+    assert begun == {"C", "O", "L", "I"}, "the first letters of the four answers"
+    assert set(weights[last].tolist()) == {pocket_examples.DECISIVE_WEIGHT}
 
 
 def test_workers_give_the_same_batches_every_time_and_differ_from_each_other() -> None:
