@@ -13,6 +13,10 @@ questions with their answers. A linear head, thrown away afterwards, reads the t
 state from which the answer starts. A question alone is a quarter of the tokens of a question with
 its answer, so many more of them are read; without them the words of the answers dilute what is
 learned about reading.
+
+Several models are trained at once (:mod:`supportbot_dagster.training.pocket_members`) and learn
+from one another and from a linear model, on crossings of questions
+(:mod:`supportbot_dagster.training.pocket_crossings`). The best of them is the base.
 """
 
 import argparse
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
 VOCABULARY = 4096
 WIDTH, LAYERS, FEED_FORWARD, HEADS = 256, 6, 768, 4
 """Widths are multiples of 256, so that every matrix takes K-quants."""
-AGREE_FROM, AGREE_AT = 0.25, 0.5
+AGREE_FROM, AGREE_AT = 0.15, 0.35
 """Shares of the training at which the members begin to learn from one another, and do so fully;
 earlier they have nothing to say."""
 TOPIC_WEIGHT = 1.0
@@ -118,7 +122,8 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
             if recipe.start is not None and recipe.head is not None and recipe.head.exists():
                 _load_head(head, recipe.head, corpus)
             models.append(_model(tokenizer, recipe.start))
-        members = Members(models, heads, recipe.device, recipe.compiled)
+        openings = _openings(corpus, tokenizer)
+        members = Members(models, heads, openings, recipe.device, recipe.compiled)
         best = _learn(members, corpus, tokenizer, recipe)
         weights, head_weights = members.member(best)
         models[0].load_state_dict(weights)
@@ -202,25 +207,26 @@ def _learn(members: "Members", corpus: Corpus, tokenizer: Any, recipe: Recipe) -
     steps = recipe.steps
     optimizer = StackedOptimizer(members.weights, recipe.rate)
     batches = stream_batches(corpus, tokenizer, recipe.seed, recipe.workers)
-    started, total, count = time.monotonic(), torch.zeros(3, device=recipe.device), 0
+    started, total, count = time.monotonic(), torch.zeros(4, device=recipe.device), 0
     watched: list[Watched] = []
     for step in range(1, steps + 1):
         batch = [column.to(recipe.device, non_blocking=True) for column in next(batches)]
         losses = members.losses(*batch)
-        agreement = _agreement_weight(step / steps)
-        loss = losses.words + TOPIC_WEIGHT * losses.topics + agreement * losses.agreement
+        together = _agreement_weight(step / steps)
+        loss = losses.words + TOPIC_WEIGHT * losses.topics
+        loss = loss + together * (losses.agreement + losses.views)
         loss.sum().backward()
         optimizer.step(_schedule(step, steps))
         total += torch.stack([part.mean().detach() for part in losses.each()])
         count += 1
         if step % SAY_EVERY and step != steps:
             continue
-        words, topics, apart = (total / count).tolist()
+        words, topics, apart, views = (total / count).tolist()
         total.zero_()
         count = 0
         print(
             f"  step {step} of {steps}, loss of words {words:.3f}, of topics {topics:.3f}, "
-            f"apart {apart:.3f}, {time.monotonic() - started:.0f} s",
+            f"apart {apart:.3f}, of views {views:.3f}, {time.monotonic() - started:.0f} s",
             file=sys.stderr,
             flush=True,
         )
@@ -230,6 +236,15 @@ def _learn(members: "Members", corpus: Corpus, tokenizer: Any, recipe: Recipe) -
                 print(f"    held back, {name}: {held}", file=sys.stderr, flush=True)
     scores = [held.score for held in watched[: recipe.members]]
     return scores.index(max(scores))
+
+
+def _openings(corpus: Corpus, tokenizer: Any) -> list[int]:
+    """First token of the answer of each topic, by the topic's number."""
+    answers = {asked.topic: asked.answer for asked in (*corpus.pairs, *corpus.deflections)}
+    return [
+        tokenizer(answers[topic], add_special_tokens=False)["input_ids"][0]
+        for topic in corpus.topics
+    ]
 
 
 def _names(members: int) -> list[str]:
@@ -387,12 +402,13 @@ def _main(arguments: Sequence[str] | None) -> None:
     if options.corpus:
         corpus = Corpus.read(options.corpus)
     else:
-        from supportbot_dagster.training.pocket_corpus import sample_corpus
+        from supportbot_dagster.training.pocket_corpus import training_corpus
 
-        corpus = sample_corpus()
+        corpus = training_corpus()
     print(
         f"{len(corpus.texts)} sections, {len(corpus.pairs)} pairs, "
-        f"{len(corpus.deflections)} deflections, {len(corpus.watched)} held back, "
+        f"{len(corpus.deflections)} deflections, {len(corpus.crossed)} crossings, "
+        f"{len(corpus.watched)} held back, "
         f"{corpus.copies} left out as copies of what a bot is tested on",
         file=sys.stderr,
     )

@@ -13,7 +13,9 @@ The corpus holds:
 - the sample product's docs as running text;
 - the recorded teacher's questions about them with their answers;
 - unanswerable questions written for the base alone (``pocket_deflections.jsonl``), most of them
-  near misses of a docs section, with the deflection of their category.
+  near misses of a docs section, with the deflection of their category;
+- for training, crossings of these questions
+  (:mod:`supportbot_dagster.training.pocket_crossings`).
 
 It holds no ticket, no probe and no question of a refusal family: held-out questions come from
 ticket threads and refusal families, so nothing that a bot is tested on enters its base. What
@@ -21,7 +23,9 @@ nearly copies one of these is left out, and counted.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -45,6 +49,8 @@ COPY = 85.0
 """Token-sort ratio (0 to 100) from which a question copies one that a bot may be tested on."""
 WATCHED = 25
 """One example in so many is held back, to watch the training by."""
+CROSSINGS = 150_000
+CHECKED_AT_ONCE = 2000
 
 
 def sample_corpus() -> Corpus:
@@ -69,7 +75,8 @@ def sample_corpus() -> Corpus:
         )
         for number, row in enumerate(read_jsonl(DEFLECTIONS))
     ]
-    kept = [item for item in asked if not _copies_tested(item.question, tested)]
+    copies = _copies_tested([item.question for item in asked], tested)
+    kept = [item for item, copy in zip(asked, copies, strict=True) if not copy]
     watched = kept[::WATCHED]
     trained = [item for number, item in enumerate(kept) if number % WATCHED]
     return Corpus(
@@ -95,23 +102,34 @@ def _tested_questions(product: Product) -> list[str]:
     ]
 
 
-def _copies_tested(question: str, tested: Sequence[str]) -> bool:
-    return (
-        process.extractOne(
-            normalized_question(question),
-            tested,
-            scorer=fuzz.token_sort_ratio,
-            score_cutoff=COPY,
+def _copies_tested(questions: Sequence[str], tested: Sequence[str]) -> list[bool]:
+    found: list[bool] = []
+    for start in range(0, len(questions), CHECKED_AT_ONCE):
+        part = [normalized_question(text) for text in questions[start : start + CHECKED_AT_ONCE]]
+        ratios = process.cdist(
+            part, tested, scorer=fuzz.token_sort_ratio, score_cutoff=COPY, workers=-1
         )
-        is not None
-    )
+        found += (ratios.max(axis=1) >= COPY).tolist()
+    return found
+
+
+def training_corpus() -> Corpus:
+    """:func:`sample_corpus` with crossings, telling on standard error what is being done."""
+    from supportbot_dagster.training.pocket_crossings import read_crossings
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    say("the sample's docs and the questions about them are read")
+    corpus = sample_corpus()
+    return replace(corpus, crossed=read_crossings(corpus, CROSSINGS, say=say))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the corpus to a file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path)
-    sample_corpus().write(parser.parse_args(arguments).file)
+    training_corpus().write(parser.parse_args(arguments).file)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ corpus (:mod:`supportbot_dagster.training.pocket_corpus`) and the training on th
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,14 @@ DECISIVE_TOKENS, DECISIVE_WEIGHT = 6, 4.0
 """The first tokens of an answer decide its topic; the rest follows. They weigh more in the loss."""
 WAITING = 24
 """Examples to choose from when a sequence is filled."""
-TOLD = 1536
+TOLD = 1024
 """Questions of a batch whose topic is asked, at most; the rest only have their words learned."""
+CROSSED_SHARE = 0.35
+"""Share of the questions alone that are crossings, if the corpus has any."""
+VIEWS = 6
+"""Topics that the view of a crossing names at most."""
+UNLABELLED = -200
+"""Class of a crossing, whose topic nobody knows."""
 
 
 UNANSWERABLE = "unanswerable: "
@@ -66,6 +72,21 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Crossed:
+    """A question that nobody wrote, and a linear model's view of it.
+
+    Args:
+        question: made of two others.
+        topics: numbers of the topics it may be about.
+        chances: one for each, together 1.
+    """
+
+    question: str
+    topics: list[int]
+    chances: list[float]
+
+
+@dataclass(frozen=True)
 class Corpus:
     """What the base may learn from.
 
@@ -75,6 +96,7 @@ class Corpus:
         deflections: unanswerable ones.
         watched: of both kinds, held back from training.
         copies: questions left out because they nearly copy one that a bot may be tested on.
+        crossed: made-up questions with views instead of answers.
     """
 
     texts: list[str]
@@ -82,6 +104,7 @@ class Corpus:
     deflections: list[Asked]
     watched: list[Asked]
     copies: int
+    crossed: list[Crossed] = field(default_factory=list)
 
     @property
     def topics(self) -> dict[str, int]:
@@ -104,6 +127,7 @@ class Corpus:
             value = json.loads(path.read_text(encoding="utf-8"))
             for kind in ("pairs", "deflections", "watched"):
                 value[kind] = [Asked(**asked) for asked in value[kind]]
+            value["crossed"] = [Crossed(**crossed) for crossed in value["crossed"]]
             return cls(**value)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(
@@ -118,7 +142,7 @@ class Encoded:
 
     ``topic`` is the class of the question, told at position ``topic_at``; both None for text.
     ``following`` is the token that would come next: a question alone still learns how its answer
-    begins.
+    begins. ``views`` are the topics of a crossing with their chances.
     """
 
     ids: list[int]
@@ -127,6 +151,7 @@ class Encoded:
     topic: int | None = None
     topic_at: int | None = None
     following: int = IGNORED
+    views: tuple[tuple[int, float], ...] = ()
 
 
 def question_ids(tokenizer: Any, question: str) -> list[int]:
@@ -167,11 +192,12 @@ def stream_batches(corpus: Corpus, tokenizer: Any, seed: int, workers: int) -> I
     The same seed and number of workers give the same batches in the same order.
 
     Yields:
-        Seven tensors. [:data:`SEQUENCES`, :data:`WINDOW`]: ids, the label of each position (the
+        Nine tensors. [:data:`SEQUENCES`, :data:`WINDOW`]: ids, the label of each position (the
         next token of its own document), the label's weight. [:data:`TOLD`]: the positions in the
-        flat batch where an answer starts, and the topic's class there (ignored, as labels are,
-        where there are fewer). [:data:`SEQUENCES`, :data:`WINDOW`]: the number of the document,
-        and the position in it.
+        flat batch where an answer starts, and the topic's class there (:data:`UNLABELLED` for a
+        crossing; ignored, as labels are, where there are fewer). [:data:`TOLD`, :data:`VIEWS`]:
+        topics and chances of a crossing's views, all 0 for others. [:data:`SEQUENCES`,
+        :data:`WINDOW`]: the number of the document, and the position in it.
     """
     import torch
 
@@ -221,6 +247,17 @@ def examples(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[Enc
             following,
         )
 
+    def made_up(crossed: Crossed) -> Encoded:
+        prompt = split_some(question_ids(tokenizer, noisy(crossed.question, rng)), splits, rng)
+        return Encoded(
+            prompt,
+            [IGNORED] * len(prompt),
+            [0.0] * len(prompt),
+            UNLABELLED,
+            len(prompt) - 1,
+            views=tuple(zip(crossed.topics, crossed.chances, strict=True)),
+        )
+
     def running(text: str) -> Encoded:
         ids = [bos, *encode(text)[: WINDOW - 2], end]
         return Encoded(ids, [IGNORED, *ids[1:]], [0.0] + [1.0] * (len(ids) - 1))
@@ -229,6 +266,8 @@ def examples(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[Enc
         kind = rng.choices(list(MIX), list(MIX.values()))[0]
         if kind == "text":
             yield running(rng.choice(corpus.texts))
+        elif kind == "question" and corpus.crossed and rng.random() < CROSSED_SHARE:
+            yield made_up(rng.choice(corpus.crossed))
         else:
             unanswerable = rng.random() < UNANSWERABLE_SHARE
             asked = rng.choice(corpus.deflections if unanswerable else corpus.pairs)
@@ -247,7 +286,7 @@ def batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tupl
     waiting: list[Encoded] = []
     while True:
         rows: list[tuple[list[Any], ...]] = []
-        told: list[tuple[int, int]] = []
+        told: list[tuple[int, int, list[int], list[float]]] = []
         while len(rows) < SEQUENCES:
             ids: list[int] = []
             labels: list[int] = []
@@ -265,7 +304,15 @@ def batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tupl
                 chosen = max(fitting, key=lambda item: len(item.ids)) if ids else waiting[0]
                 waiting.remove(chosen)
                 if chosen.topic is not None and chosen.topic_at is not None:
-                    told.append((len(rows) * WINDOW + len(ids) + chosen.topic_at, chosen.topic))
+                    views = [*chosen.views, *[(0, 0.0)] * (VIEWS - len(chosen.views))]
+                    told.append(
+                        (
+                            len(rows) * WINDOW + len(ids) + chosen.topic_at,
+                            chosen.topic,
+                            [topic for topic, _ in views],
+                            [chance for _, chance in views],
+                        )
+                    )
                 ids += chosen.ids
                 # Each position predicts the next token of its own document.
                 labels += [*chosen.labels[1:], chosen.following]
@@ -287,6 +334,9 @@ def batches(corpus: Corpus, tokenizer: Any, rng: random.Random) -> Iterator[tupl
             torch.tensor(column) for column in zip(*rows, strict=True)
         )
         rng.shuffle(told)
-        told = told[:TOLD] + [(0, IGNORED)] * (TOLD - len(told))
-        places, classes = (torch.tensor(column) for column in zip(*told, strict=True))
-        yield ids_, labels_, weights_, places, classes, documents_, positions_
+        nothing = (0, IGNORED, [0] * VIEWS, [0.0] * VIEWS)
+        told = told[:TOLD] + [nothing] * (TOLD - len(told))
+        places, classes, views_, chances = (
+            torch.tensor(column) for column in zip(*told, strict=True)
+        )
+        yield ids_, labels_, weights_, places, classes, views_, chances, documents_, positions_

@@ -21,6 +21,7 @@ import torch
 from torch.nn import functional
 
 from supportbot_dagster.training.encode import IGNORED
+from supportbot_dagster.training.pocket_examples import UNLABELLED
 
 DROPOUT = 0.15
 """Of the embeddings and of what each half of a layer adds, in training."""
@@ -48,15 +49,18 @@ class Losses:
         topics: cross entropy of the topics.
         agreement: Kullback-Leibler divergence of the members' mean from each, over the topics and
             over the first token of the answer.
+        views: cross entropy of the crossings' topics and of the first token of the answer, with
+            the mean of the members and of the linear model as its goal.
     """
 
     words: torch.Tensor
     topics: torch.Tensor
     agreement: torch.Tensor
+    views: torch.Tensor
 
     def each(self) -> tuple[torch.Tensor, ...]:
-        """The three, in the order above."""
-        return self.words, self.topics, self.agreement
+        """The four, in the order above."""
+        return self.words, self.topics, self.agreement, self.views
 
 
 class Members:
@@ -65,14 +69,21 @@ class Members:
     Args:
         models: Llama models of transformers, without grouped queries; their weights are copied.
         heads: linear layers from the width of the hidden state to the topics.
+        openings: first token of the answer of each topic.
         device: of PyTorch.
         compiled: fuse the kernels first.
     """
 
     def __init__(
-        self, models: Sequence[Any], heads: Sequence[Any], device: str, compiled: bool = False
+        self,
+        models: Sequence[Any],
+        heads: Sequence[Any],
+        openings: Sequence[int],
+        device: str,
+        compiled: bool = False,
     ) -> None:
         self._config = models[0].config
+        self._openings = torch.tensor(openings, device=device)
         states = [
             {**model.state_dict(), "topics.weight": head.weight, "topics.bias": head.bias}
             for model, head in zip(models, heads, strict=True)
@@ -86,17 +97,20 @@ class Members:
         self._read = torch.compile(self._speak, dynamic=False) if compiled else self._speak
 
     def losses(
-        self, ids: Any, labels: Any, weights: Any, told: Any, classes: Any, documents: Any,
-        positions: Any,
+        self, ids: Any, labels: Any, weights: Any, told: Any, classes: Any, views: Any,
+        chances: Any, documents: Any, positions: Any,
     ) -> Losses:  # fmt: skip
         """Of a batch of :func:`~supportbot_dagster.training.pocket_examples.stream_batches`."""
         with torch.autocast(ids.device.type, dtype=torch.bfloat16):
-            words, topics, apart = self._read(ids, labels, told, classes, documents, positions)
-        asked = (classes != IGNORED).float()
+            words, topics, apart, seen = self._read(
+                ids, labels, told, classes, views, chances, documents, positions
+            )
+        asked, crossed = classes != IGNORED, classes == UNLABELLED
         return Losses(
             (words * weights.flatten()).sum(1) / weights.sum(),
-            (topics * asked).sum(1) / asked.sum(),
-            (apart * asked).sum(1) / asked.sum(),
+            _mean(topics, asked & ~crossed),
+            _mean(apart, asked),
+            _mean(seen, crossed),
         )
 
     def topics(self, ids: Any, last: Any) -> Any:
@@ -167,15 +181,16 @@ class Members:
         return hidden @ self.weights["lm_head.weight"].mT
 
     def _speak(
-        self, ids: Any, labels: Any, told: Any, classes: Any, documents: Any, positions: Any
-    ) -> tuple[Any, Any, Any]:
+        self, ids: Any, labels: Any, told: Any, classes: Any, views: Any, chances: Any,
+        documents: Any, positions: Any,
+    ) -> tuple[Any, Any, Any, Any]:  # fmt: skip
         hidden = self.hidden(ids, packed_mask(documents), positions, DROPOUT).flatten(1, 2)
         words = self.words(hidden)
         members = len(words)
         at = self._topics(hidden[:, told])
         topics = functional.cross_entropy(
             at.float().flatten(0, 1),
-            classes.repeat(members),
+            classes.where(classes != UNLABELLED, IGNORED).repeat(members),
             ignore_index=IGNORED,
             label_smoothing=LABEL_SMOOTHING,
             reduction="none",
@@ -186,8 +201,17 @@ class Members:
             ignore_index=IGNORED,
             reduction="none",
         )
-        apart = divergence(at.float()) + divergence(words[:, told].float())
-        return losses.view(members, -1), topics.view(members, -1), apart
+        first = words[:, told].float()
+        apart = divergence(at.float()) + divergence(first)
+        seen = self._against_views(at.float(), first, views, chances)
+        return losses.view(members, -1), topics.view(members, -1), apart, seen
+
+    def _against_views(self, at: Any, first: Any, views: Any, chances: Any) -> Any:
+        """Cross entropies [E, N] whose goal is half the linear model's and half the members'."""
+        spoken = at.log_softmax(-1)
+        goal = spoken.detach().exp().mean(0).scatter_add(1, views, chances) / 2
+        begun = torch.zeros_like(first[0]).scatter_add(1, self._openings.expand_as(goal), goal)
+        return -(goal * spoken).sum(-1) - (begun * first.log_softmax(-1)).sum(-1)
 
     def _topics(self, hidden: Any) -> Any:
         return hidden @ self.weights["topics.weight"].mT + self.weights["topics.bias"][:, None]
@@ -209,6 +233,11 @@ def _rotation(positions: Any, size: int, base: float) -> Callable[[Any, int], An
         return heads * cosine.repeat(members, 1, 1, 1) + turned * sine.repeat(members, 1, 1, 1)
 
     return turn
+
+
+def _mean(values: Any, where: Any) -> Any:
+    """Means [E] of values [E, N] over the places that are true in ``where`` [N]; 0 for none."""
+    return (values * where).sum(1) / where.sum().clamp_min(1)
 
 
 def packed_mask(documents: Any) -> Any:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from supportbot_dagster.hashing import sha256_file
 from supportbot_dagster.training import pocket, pocket_examples
 from supportbot_dagster.training.encode import IGNORED
 from supportbot_dagster.training.pocket import Recipe, train_base
-from supportbot_dagster.training.pocket_examples import Asked, Corpus
+from supportbot_dagster.training.pocket_examples import UNLABELLED, Asked, Corpus, Crossed
 
 WORDS = (
     "amber basil cedar delta ember fjord grove heron ivory jade krill lotus maple nylon opal prism "
@@ -194,7 +195,7 @@ def _batches_of_letters() -> Any:
 
 
 def test_labels_of_a_batch_are_the_next_tokens_and_the_topic_stands_before_the_answer() -> None:
-    ids, labels, weights, told, classes, documents, _ = next(_batches_of_letters())
+    ids, labels, weights, told, classes, _, _, documents, _ = next(_batches_of_letters())
     assert ids.shape == labels.shape == weights.shape == (8, pocket_examples.WINDOW)
     learned = labels != IGNORED
     within = learned[:, :-1] & (documents[:, 1:] == documents[:, :-1])
@@ -212,6 +213,21 @@ def test_labels_of_a_batch_are_the_next_tokens_and_the_topic_stands_before_the_a
     begun = {chr(letter) for letter in labels[last].tolist()}
     assert begun == {"C", "O", "L", "I"}, "the first letters of the four answers"
     assert set(weights[last].tolist()) == {pocket_examples.DECISIVE_WEIGHT}
+
+
+def test_crossings_are_asked_with_their_views_and_without_a_label() -> None:
+    corpus = small_corpus()
+    crossed = [Crossed("how is this", [2, 0], [0.75, 0.25])]
+    stream = pocket_examples.batches(replace(corpus, crossed=crossed), Letters(), random.Random(0))
+    ids, labels, _, told, classes, views, chances, _, _ = next(stream)
+    made_up = classes == UNLABELLED
+    assert bool(made_up.any())
+    assert bool((classes >= 0).any())
+    assert views[made_up][:, :2].unique(dim=0).tolist() == [[2, 0]]
+    assert chances[made_up].unique(dim=0).tolist() == [[0.75, 0.25, 0, 0, 0, 0]]
+    assert float(chances[~made_up].sum()) == 0
+    assert set(ids.flatten()[told[made_up]].tolist()) == {ord(")")}
+    assert set(labels.flatten()[told[made_up]].tolist()) == {IGNORED}
 
 
 def test_workers_give_the_same_batches_every_time_and_differ_from_each_other() -> None:

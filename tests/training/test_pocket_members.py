@@ -8,6 +8,7 @@ import torch
 
 from supportbot_dagster.training import pocket, pocket_members
 from supportbot_dagster.training.encode import IGNORED
+from supportbot_dagster.training.pocket_examples import UNLABELLED
 from supportbot_dagster.training.pocket_members import (
     Members,
     StackedOptimizer,
@@ -18,6 +19,7 @@ from supportbot_dagster.training.pocket_members import (
 
 TOKENIZER = SimpleNamespace(bos_token_id=1, eos_token_id=2, pad_token_id=3)
 TOPICS = 5
+OPENINGS = [10, 11, 12, 13, 10]
 
 
 @pytest.fixture(autouse=True)
@@ -42,15 +44,18 @@ def batch() -> list[torch.Tensor]:
     labels = torch.full_like(ids, IGNORED)
     labels[:, 2:5] = ids[:, 3:6]
     weights = (labels != IGNORED).float()
-    told, classes = torch.tensor([5, 9, 0]), torch.tensor([1, 4, IGNORED])
+    told = torch.tensor([5, 9, 15, 0])
+    classes = torch.tensor([1, 4, UNLABELLED, IGNORED])
+    views, chances = torch.zeros(4, 2, dtype=torch.long), torch.zeros(4, 2)
+    views[2], chances[2] = torch.tensor([2, 3]), torch.tensor([0.5, 0.5])
     documents = torch.tensor([[1] * 6 + [2] * 4] * 2)
     positions = torch.tensor([[*range(6), *range(4)]] * 2)
-    return [ids, labels, weights, told, classes, documents, positions]
+    return [ids, labels, weights, told, classes, views, chances, documents, positions]
 
 
 def test_the_stacked_computation_is_that_of_transformers() -> None:
     models, heads = made(2)
-    members = Members(models, heads, "cpu")
+    members = Members(models, heads, OPENINGS, "cpu")
     ids, *_, documents, positions = batch()
     hidden = members.hidden(ids, packed_mask(documents), positions, dropout=0.0)
     logits = members.words(hidden.flatten(1, 2))
@@ -70,7 +75,7 @@ def test_packed_documents_see_only_themselves() -> None:
 
 def test_a_member_comes_back_whole() -> None:
     models, heads = made(2)
-    members = Members(models, heads, "cpu")
+    members = Members(models, heads, OPENINGS, "cpu")
     for number, (model, head) in enumerate(zip(models, heads, strict=True)):
         weights, head_weights = members.member(number)
         assert weights.keys() == model.state_dict().keys()
@@ -81,7 +86,7 @@ def test_a_member_comes_back_whole() -> None:
 
 def test_dropout_differs_from_member_to_member_and_is_none_when_topics_are_told() -> None:
     models, heads = made(1)
-    members = Members(models * 2, heads * 2, "cpu")
+    members = Members(models * 2, heads * 2, OPENINGS, "cpu")
     ids, *_, documents, positions = batch()
     mask = packed_mask(documents)
     one, two = members.hidden(ids, mask, positions, dropout=0.2)
@@ -104,12 +109,33 @@ def test_members_that_agree_are_not_apart_and_others_are_drawn_together() -> Non
     assert float(after.sum()) < float(before.detach().sum())
 
 
+def test_crossings_draw_the_topics_and_the_first_word_to_the_views() -> None:
+    models, heads = made(2)
+    members = Members(models, heads, OPENINGS, "cpu")
+    given = batch()
+    optimizer = StackedOptimizer(members.weights, 1.0)
+    before = members.losses(*given)
+    for _ in range(40):
+        members.losses(*given).views.sum().backward()
+        optimizer.step(1.0)
+    after = members.losses(*given)
+    assert bool((after.views < before.views - 0.5).all()), (before.views, after.views)
+    ids = given[0][1:, :6]
+    chances = members.topics(ids, torch.tensor([5]))[:, 0]
+    assert bool((chances[:, [2, 3]].sum(-1) > 0.8).all()), chances
+    documents = torch.ones_like(ids)
+    positions = torch.arange(6)[None]
+    hidden = members.hidden(ids, packed_mask(documents), positions, dropout=0.0)[:, 0, -1:]
+    first = members.words(hidden).softmax(-1)[:, 0]
+    assert bool((first[:, [12, 13]].sum(-1) > 0.5).all()), "answers of topics 2 and 3 begin so"
+
+
 def test_each_member_learns_as_it_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pocket_members, "DROPOUT", 0.0)
     models, heads = made(2)
 
     def gradients(chosen: list[int]) -> dict[str, torch.Tensor]:
-        members = Members([models[n] for n in chosen], [heads[n] for n in chosen], "cpu")
+        members = Members([models[n] for n in chosen], [heads[n] for n in chosen], OPENINGS, "cpu")
         losses = members.losses(*batch())
         (losses.words + losses.topics).sum().backward()
         return {name: weight.grad for name, weight in members.weights.items()}
