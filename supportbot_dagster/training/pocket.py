@@ -16,19 +16,19 @@ learned about reading.
 
 Several models are trained at once (:mod:`supportbot_dagster.training.pocket_members`) and learn
 from one another and from a linear model, on crossings of questions
-(:mod:`supportbot_dagster.training.pocket_crossings`). The best of them is the base.
+(:mod:`supportbot_dagster.training.pocket_crossings`). Their learning rate falls, rises and falls
+again. Each member becomes the mean of what it was where a fall ended, and the best is the base.
 """
 
 import argparse
 import json
 import math
-import pickle
 import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,11 @@ earlier they have nothing to say."""
 TOPIC_WEIGHT = 1.0
 """Weight of the topic loss beside the loss of the words."""
 WARM_UP, FINAL_SHARE = 100, 0.02
+FIRST_CYCLE, LATER_PEAK = 0.64, 0.4
+"""Share of the updates that the first fall of the learning rate takes, and from which share of its
+peak the later ones fall."""
+KEPT = "members.safetensors"
+"""All members with their heads, in the folder that keeps them."""
 SAY_EVERY, WATCH_EVERY = 50, 500
 
 
@@ -65,22 +70,25 @@ class Recipe:
     Args:
         steps: optimizer updates.
         members: models that are trained at once and learn from one another; the best is written.
+        cycles: falls of the learning rate. A member becomes the mean of its weights at their ends,
+            which answers better than each of them (https://arxiv.org/abs/2203.05482).
         rate: peak of the learning rates, as a share of those of
             :mod:`supportbot_dagster.training.pocket_members`.
-        start: folder of a base to go on from, tokenizer and weights; None starts from nothing.
-        head: file of the topic head: read if ``start`` is given and there is one, written in the
-            end; None forgets it.
+        start: folder to go on from, tokenizer and weights: of a base, from which all members start
+            with new topic heads, or of kept members. None starts from nothing.
+        keep: folder that gets all members with their topic heads, so that they can be gone on from.
         seed: of the initialization, the order of the examples and their noise.
         workers: processes that make batches; another number gives other batches.
         device: of PyTorch.
         compiled: fuse the model's kernels first.
     """
 
-    steps: int = 8000
+    steps: int = 15000
     members: int = 4
+    cycles: int = 3
     rate: float = 1.0
     start: Path | None = None
-    head: Path | None = None
+    keep: Path | None = None
     seed: int = 0
     workers: int = 14
     device: str = "cpu"
@@ -90,20 +98,21 @@ class Recipe:
 def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
     """Train the tokenizer and the model and write both in the Hugging Face layout.
 
+    They are written whenever a cycle ends, so a training that is stopped early has left a base.
+
     Args:
         corpus: what to learn from.
         out_dir: gets the snapshot.
         recipe: how.
 
     Raises:
-        UserError: if the base or the topic head to go on from is missing or does not fit.
+        UserError: if what to go on from is missing or does not fit.
     """
     import torch
     from transformers import AutoTokenizer
 
     from supportbot_dagster.training.pocket_members import Members
 
-    heads = [torch.nn.Linear(WIDTH, len(corpus.topics)) for _ in range(recipe.members)]
     if recipe.start is not None:
         _check_base(recipe.start, "--start")
     # A training that is killed must not leave a new tokenizer beside old weights.
@@ -113,24 +122,25 @@ def train_base(corpus: Corpus, out_dir: Path, recipe: Recipe) -> None:
             lines = _tokenizer_lines(corpus, random.Random(recipe.seed))
             train_tokenizer(lines, VOCABULARY, folder)
         else:
-            shutil.copytree(recipe.start, folder, dirs_exist_ok=True)
+            skipped = shutil.ignore_patterns(KEPT)
+            shutil.copytree(recipe.start, folder, ignore=skipped, dirs_exist_ok=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        models = []
-        for number, head in enumerate(heads):
+        models, heads = [], []
+        for number in range(recipe.members):
             torch.manual_seed(recipe.seed * recipe.members + number)
-            head.reset_parameters()
-            if recipe.start is not None and recipe.head is not None and recipe.head.exists():
-                _load_head(head, recipe.head, corpus)
+            heads.append(torch.nn.Linear(WIDTH, len(corpus.topics)))
             models.append(_model(tokenizer, recipe.start))
         openings = _openings(corpus, tokenizer)
         members = Members(models, heads, openings, recipe.device, recipe.compiled)
-        best = _learn(members, corpus, tokenizer, recipe)
-        weights, head_weights = members.member(best)
-        models[0].load_state_dict(weights)
-        _save(models[0], folder)
-        shutil.copytree(folder, out_dir, dirs_exist_ok=True)
-    if recipe.head is not None:
-        torch.save({"topics": list(corpus.topics), "weights": head_weights}, recipe.head)
+        if recipe.start is not None and (recipe.start / KEPT).is_file():
+            _load_members(members, recipe.start / KEPT, corpus)
+        for best in _learn(members, corpus, tokenizer, recipe):
+            models[0].load_state_dict(members.member(best))
+            _save(models[0], folder)
+            shutil.copytree(folder, out_dir, dirs_exist_ok=True)
+            if recipe.keep is not None:
+                shutil.copytree(folder, recipe.keep, dirs_exist_ok=True)
+                _save_members(members, recipe.keep / KEPT, corpus)
 
 
 def _check_base(folder: Path, option: str) -> None:
@@ -180,62 +190,107 @@ def average_bases(folders: Sequence[Path], out_dir: Path) -> None:
     )
 
 
-def _load_head(head: Any, path: Path, corpus: Corpus) -> None:
+def _save_members(members: "Members", path: Path, corpus: Corpus) -> None:
     import torch
+    from safetensors.torch import save_file
+
+    halves = {
+        name: weight.detach().to("cpu", torch.float16).contiguous()
+        for name, weight in members.weights.items()
+    }
+    save_file(halves, path, metadata={"topics": json.dumps(list(corpus.topics))})
+
+
+def _load_members(members: "Members", path: Path, corpus: Corpus) -> None:
+    """Kept weights into the members; topics that the corpus has not had keep their new heads."""
+    import torch
+    from safetensors import SafetensorError, safe_open
 
     try:
-        kept = torch.load(path, weights_only=True)
-        topics, weights = kept["topics"], kept["weights"]
-    except (OSError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError):
+        with safe_open(path, "pt") as kept:
+            topics = json.loads((kept.metadata() or {})["topics"])
+            names = kept.keys()  # It is no dictionary and cannot be iterated.
+            weights = {name: kept.get_tensor(name).float() for name in names}
+        rows = [topics.index(topic) if topic in topics else None for topic in corpus.topics]
+        with torch.no_grad():
+            for name, weight in members.weights.items():
+                if name.startswith("topics."):
+                    for number, row in enumerate(rows):
+                        if row is not None:
+                            weight[:, number] = weights[name][:, row]
+                elif weight.shape != weights[name].shape:
+                    raise ValueError(
+                        f"{name} is of {tuple(weights[name].shape)}, not {tuple(weight.shape)}"
+                    )
+                else:
+                    weight.copy_(weights[name])
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, IndexError) as error:
         raise UserError(
-            f"{path} is no topic head. Leave --head out, or name a new file, for a new head."
+            f"{path} does not hold such members as are wanted "
+            f"({type(error).__name__}: {error}). Mend --start or --members, or remove it to go on "
+            "from the base beside it."
         ) from None
-    if topics != list(corpus.topics):
-        raise UserError(
-            f"The topic head {path} was trained on other topics than this corpus has. "
-            "Leave --head out, or name a new file, for a new head."
-        )
-    head.load_state_dict(weights)
 
 
-def _learn(members: "Members", corpus: Corpus, tokenizer: Any, recipe: Recipe) -> int:
-    """Train the members; the number of the best."""
+def _learn(members: "Members", corpus: Corpus, tokenizer: Any, recipe: Recipe) -> Iterator[int]:
+    """Train the members; at the end of a cycle they are their means, and the best one is named."""
     import torch
 
     from supportbot_dagster.training.pocket_members import StackedOptimizer
 
-    steps = recipe.steps
+    steps, ends = recipe.steps, cycle_ends(recipe.steps, recipe.cycles)
+    heard = recipe.start is not None and (recipe.start / KEPT).is_file()
     optimizer = StackedOptimizer(members.weights, recipe.rate)
     batches = stream_batches(corpus, tokenizer, recipe.seed, recipe.workers)
     started, total, count = time.monotonic(), torch.zeros(4, device=recipe.device), 0
-    watched: list[Watched] = []
+    means: dict[str, Any] = {}
     for step in range(1, steps + 1):
         batch = [column.to(recipe.device, non_blocking=True) for column in next(batches)]
         losses = members.losses(*batch)
-        together = _agreement_weight(step / steps)
+        together = 1.0 if heard else _agreement_weight(step / steps)
         loss = losses.words + TOPIC_WEIGHT * losses.topics
         loss = loss + together * (losses.agreement + losses.views)
         loss.sum().backward()
-        optimizer.step(_schedule(step, steps))
+        optimizer.step(rate_share(step, ends))
         total += torch.stack([part.mean().detach() for part in losses.each()])
         count += 1
-        if step % SAY_EVERY and step != steps:
-            continue
-        words, topics, apart, views = (total / count).tolist()
-        total.zero_()
-        count = 0
-        print(
-            f"  step {step} of {steps}, loss of words {words:.3f}, of topics {topics:.3f}, "
-            f"apart {apart:.3f}, of views {views:.3f}, {time.monotonic() - started:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-        if step % WATCH_EVERY == 0 or step == steps:
-            watched = watch(members, corpus, tokenizer, recipe.device)
-            for name, held in zip(_names(recipe.members), watched, strict=True):
-                print(f"    held back, {name}: {held}", file=sys.stderr, flush=True)
-    scores = [held.score for held in watched[: recipe.members]]
-    return scores.index(max(scores))
+        if step % SAY_EVERY == 0 or step == steps:
+            words, topics, apart, views = (total / count).tolist()
+            total.zero_()
+            count = 0
+            _say(
+                f"  step {step} of {steps}, loss of words {words:.3f}, of topics {topics:.3f}, "
+                f"apart {apart:.3f}, of views {views:.3f}, {time.monotonic() - started:.0f} s"
+            )
+        if step % WATCH_EVERY == 0 or step in ends:
+            _watch_aloud("held back", members, corpus, tokenizer, recipe)
+        if step in ends:
+            now = {name: weight.detach().clone() for name, weight in members.weights.items()}
+            ended = ends.index(step) + 1
+            means = {
+                name: weight.lerp(means.get(name, weight), 1 - 1 / ended)
+                for name, weight in now.items()
+            }
+            members.load(means)
+            watched = _watch_aloud(
+                f"held back, mean of {ended}", members, corpus, tokenizer, recipe
+            )
+            scores = [held.score for held in watched[: recipe.members]]
+            yield scores.index(max(scores))
+            members.load(now)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _watch_aloud(
+    title: str, members: "Members", corpus: Corpus, tokenizer: Any, recipe: Recipe
+) -> list["Watched"]:
+    watched = watch(members, corpus, tokenizer, recipe.device)
+    for name, held in zip(_names(recipe.members), watched, strict=True):
+        _say(f"    {title}, {name}: {held}")
+    return watched
 
 
 def _openings(corpus: Corpus, tokenizer: Any) -> list[int]:
@@ -255,12 +310,20 @@ def _agreement_weight(done: float) -> float:
     return min(1.0, max(0.0, (done - AGREE_FROM) / (AGREE_AT - AGREE_FROM)))
 
 
-def _schedule(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine down to :data:`FINAL_SHARE`."""
-    if step < WARM_UP:
-        return step / WARM_UP
-    done = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
+def cycle_ends(steps: int, cycles: int) -> list[int]:
+    """The updates, counted from 1, after which each cycle of the learning rate ends."""
+    first = round(steps * FIRST_CYCLE) if cycles > 1 else steps
+    return [first + round((steps - first) * later / max(1, cycles - 1)) for later in range(cycles)]
+
+
+def rate_share(step: int, ends: Sequence[int]) -> float:
+    """Share of the peak rate at an update: in each cycle a warm-up, linear, and a cosine down to
+    :data:`FINAL_SHARE`; the later cycles start from :data:`LATER_PEAK`."""
+    cycle = next(number for number, end in enumerate(ends) if step <= end)
+    begin = ends[cycle - 1] if cycle else 0
+    done = (step - begin) / (ends[cycle] - begin)
+    fall = FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
+    return (LATER_PEAK if cycle else 1.0) * min(1.0, (step - begin) / WARM_UP) * fall
 
 
 def _model(tokenizer: Any, start: Path | None) -> Any:
@@ -384,9 +447,12 @@ def _main(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pocket_base")
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--members", type=int, default=Recipe.members)
+    parser.add_argument("--cycles", type=int, default=Recipe.cycles)
     parser.add_argument("--rate", type=float, default=Recipe.rate)
-    parser.add_argument("--start", type=Path, help="folder of a base to go on from")
-    parser.add_argument("--head", type=Path, help="file that keeps the topic head")
+    parser.add_argument(
+        "--start", type=Path, help="folder of a base, or kept members, to go on from"
+    )
+    parser.add_argument("--keep", type=Path, help="folder that gets all members")
     parser.add_argument(
         "--average", type=Path, nargs="+", help="train nothing; folders of bases to average"
     )
@@ -418,9 +484,10 @@ def _main(arguments: Sequence[str] | None) -> None:
         Recipe(
             options.steps,
             options.members,
+            options.cycles,
             options.rate,
             options.start,
-            options.head,
+            options.keep,
             options.seed,
             options.workers,
             options.device,

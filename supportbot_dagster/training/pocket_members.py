@@ -122,13 +122,19 @@ class Members:
             at = hidden[:, torch.arange(len(ids), device=ids.device), last]
             return self._topics(at).softmax(-1)
 
-    def member(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """State of one member's model and of its topic head."""
-        states: dict[bool, dict[str, Any]] = {True: {}, False: {}}
-        for name, weight in self.weights.items():
-            bare = name.removeprefix("topics.")
-            states[bare == name][bare] = weight[number].detach().cpu()
-        return states[True], states[False]
+    def member(self, number: int) -> dict[str, Any]:
+        """State of one member's model, without its topic head."""
+        return {
+            name: weight[number].detach().cpu()
+            for name, weight in self.weights.items()
+            if not name.startswith("topics.")
+        }
+
+    def load(self, weights: dict[str, Any]) -> None:
+        """Take other values for all weights."""
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(weights[name])
 
     def hidden(self, ids: Any, mask: Any, positions: Any, dropout: float) -> Any:
         """Last hidden states [E, B, T, width] of all members, the computation of Llama.

@@ -19,6 +19,7 @@ from supportbot_dagster.training import pocket, pocket_examples
 from supportbot_dagster.training.encode import IGNORED
 from supportbot_dagster.training.pocket import Recipe, train_base
 from supportbot_dagster.training.pocket_examples import UNLABELLED, Asked, Corpus, Crossed
+from supportbot_dagster.training.pocket_members import Members
 
 WORDS = (
     "amber basil cedar delta ember fjord grove heron ivory jade krill lotus maple nylon opal prism "
@@ -58,7 +59,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trained(out: Path, **changes: Any) -> Path:
-    settings = {"steps": 3, "members": 2, "workers": 0, "compiled": False, **changes}
+    settings = {"steps": 3, "members": 2, "cycles": 1, "workers": 0, "compiled": False, **changes}
     train_base(small_corpus(), out, Recipe(**settings))
     return out
 
@@ -90,7 +91,57 @@ def test_the_same_seed_gives_the_same_base_and_another_does_not(tmp_path: Path) 
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_it_goes_on_from_a_base_and_its_head(
+def test_members_are_the_means_of_the_cycles_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    written: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
+    load = Members.load
+
+    def loading(self: Members, weights: dict[str, Any]) -> None:
+        ends.append({name: weight.detach().clone() for name, weight in self.weights.items()})
+        load(self, weights)
+        ends.append({name: weight.detach().clone() for name, weight in self.weights.items()})
+
+    def saving(members: Members, path: Path, corpus: Corpus) -> None:
+        save(members, path, corpus)
+        written.append(load_file(path))
+
+    save = pocket._save_members
+    monkeypatch.setattr(Members, "load", loading)
+    monkeypatch.setattr(pocket, "_save_members", saving)
+    trained(tmp_path / "base", steps=9, cycles=3, keep=tmp_path / "kept")
+    # Each cycle loads the means and then its own weights again, to go on from these.
+    own, back = ends[0::4], ends[3::4]
+    assert len(written) == len(own) == 3
+    for name in written[2]:
+        assert all(torch.equal(one[name], two[name]) for one, two in zip(own, back, strict=True))
+        assert torch.allclose(
+            written[2][name].float(), sum(end[name] for end in own) / 3, atol=2e-3
+        )
+    assert not torch.equal(own[0]["lm_head.weight"], own[2]["lm_head.weight"])
+    base = load_file(tmp_path / "base" / "model.safetensors")
+    head = base["lm_head.weight"]
+    assert any(torch.equal(head, member) for member in written[2]["lm_head.weight"])
+
+
+def test_the_rate_falls_once_in_each_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = pocket.cycle_ends(100, 3)
+    assert ends == [64, 82, 100]
+    assert pocket.cycle_ends(100, 1) == [100]
+    rates = [pocket.rate_share(step, ends) for step in range(1, 101)]
+    for begin, end, peak in ((0, 64, 1.0), (64, 82, 0.4), (82, 100, 0.4)):
+        cycle = rates[begin:end]
+        assert 0.9 * peak < max(cycle) <= peak
+        assert cycle.index(max(cycle)) < 3, "a short warm-up, then it falls"
+        assert cycle[2:] == sorted(cycle[2:], reverse=True)
+        assert cycle[-1] == pytest.approx(pocket.FINAL_SHARE * peak)
+
+
+def test_it_goes_on_from_kept_members_or_from_a_base(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def topic_loss() -> float:
@@ -98,15 +149,35 @@ def test_it_goes_on_from_a_base_and_its_head(
         assert found
         return float(found[1])
 
-    head = tmp_path / "head.pt"
-    first = trained(tmp_path / "one", steps=30, head=head)
-    before = sha256_file(first / "model.safetensors")
-    again = trained(tmp_path / "two", steps=1, rate=0.0, start=first, head=head)
-    kept = topic_loss()
-    assert sha256_file(first / "model.safetensors") == before
+    kept = tmp_path / "kept"
+    first = trained(tmp_path / "one", steps=30, keep=kept)
+    before = sha256_file(kept / pocket.KEPT)
+    assert not (first / pocket.KEPT).exists(), "the base alone is shipped"
+    again = trained(tmp_path / "two", steps=1, rate=0.0, start=kept)
+    known = topic_loss()
+    assert sha256_file(kept / pocket.KEPT) == before
+    assert not (again / pocket.KEPT).exists()
     assert sha256_file(again / "tokenizer.json") == sha256_file(first / "tokenizer.json")
     trained(tmp_path / "three", steps=1, rate=0.0, start=first, seed=5)
-    assert kept < 0.7 < topic_loss(), "a new head knows nothing"
+    assert known < 0.7 < topic_loss(), "a new head knows nothing"
+
+
+def test_kept_heads_follow_their_topics(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    kept, corpus = tmp_path / "kept", small_corpus()
+    trained(tmp_path / "one", steps=30, keep=kept)
+    added = Asked("how is the amber of basil", "Amber is in the basil menu.", "a#amber")
+    wider = replace(corpus, pairs=[added, *corpus.pairs])
+    settings = Recipe(steps=1, members=2, rate=0.0, start=kept, keep=tmp_path / "again", workers=0)
+    train_base(wider, tmp_path / "two", settings)
+    one, two = (
+        load_file(folder / pocket.KEPT)["topics.bias"] for folder in (kept, tmp_path / "again")
+    )
+    assert next(iter(wider.topics)) == "a#amber"
+    assert two.shape[1] == one.shape[1] + 1
+    assert torch.allclose(two[:, 1:], one, atol=1e-3)
 
 
 def test_the_mean_of_two_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,22 +205,25 @@ def test_the_mean_of_two_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_cannot_be_gone_on_from_is_told(tmp_path: Path) -> None:
-    import torch
+    from safetensors.torch import load_file, save_file
 
     with pytest.raises(UserError, match=r"nowhere holds no model\.safetensors"):
         trained(tmp_path / "one", start=tmp_path / "nowhere")
-    first, head = trained(tmp_path / "two"), tmp_path / "head.pt"
-    kept = trained(tmp_path / "kept", steps=4)
-    before = sha256_file(kept / "model.safetensors")
-    head.write_bytes(b"no head")
-    with pytest.raises(UserError, match=r"head\.pt is no topic head"):
-        trained(kept, start=first, head=head)
-    torch.save({"topics": ["other"], "weights": {}}, head)
-    with pytest.raises(UserError, match="trained on other topics"):
-        trained(kept, start=first, head=head)
-    assert sha256_file(kept / "model.safetensors") == before, "nothing is written before all fits"
-    trained(tmp_path / "three", start=first, head=tmp_path / "new.pt", rate=0.0, steps=1)
-    assert (tmp_path / "new.pt").is_file(), "a missing head begins anew and is kept"
+    kept = tmp_path / "kept"
+    out = trained(tmp_path / "two", keep=kept)
+    before = sha256_file(out / "model.safetensors")
+    with pytest.raises(UserError, match=r"members\.safetensors does not hold such members"):
+        trained(out, start=kept, members=3)
+    weights = load_file(kept / pocket.KEPT)
+    save_file(weights, kept / pocket.KEPT)
+    with pytest.raises(UserError, match=r"does not hold such members as are wanted \(KeyError"):
+        trained(out, start=kept)
+    (kept / pocket.KEPT).write_bytes(b"no members")
+    with pytest.raises(UserError, match=r"does not hold such members"):
+        trained(out, start=kept)
+    assert sha256_file(out / "model.safetensors") == before, "nothing is written before all fits"
+    (kept / pocket.KEPT).unlink()
+    trained(out, start=kept, rate=0.0, steps=1)
 
 
 @pytest.mark.parametrize("content", [None, "", "{nope", "[]", '{"a": 1}', "\udcff"])

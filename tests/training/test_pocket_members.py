@@ -76,12 +76,21 @@ def test_packed_documents_see_only_themselves() -> None:
 def test_a_member_comes_back_whole() -> None:
     models, heads = made(2)
     members = Members(models, heads, OPENINGS, "cpu")
-    for number, (model, head) in enumerate(zip(models, heads, strict=True)):
-        weights, head_weights = members.member(number)
+    for number, model in enumerate(models):
+        weights = members.member(number)
         assert weights.keys() == model.state_dict().keys()
-        assert head_weights.keys() == head.state_dict().keys()
         model.load_state_dict(weights)
         assert torch.equal(weights["lm_head.weight"], model.lm_head.weight)
+
+
+def test_other_weights_are_taken_in_place() -> None:
+    members, others = (Members(*made(2), OPENINGS, "cpu") for _ in range(2))
+    held = members.weights["lm_head.weight"]
+    with torch.no_grad():
+        others.weights["lm_head.weight"].add_(1)
+    members.load(others.weights)
+    assert members.weights["lm_head.weight"] is held
+    assert torch.equal(held, others.weights["lm_head.weight"])
 
 
 def test_dropout_differs_from_member_to_member_and_is_none_when_topics_are_told() -> None:
