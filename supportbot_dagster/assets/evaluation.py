@@ -56,8 +56,8 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         store: ArtifactStore,
     ) -> dg.Output[Artifact]:
         probes = load_probes(product)
-        with runtime.open(gguf.file(model_file), product.serving) as ask:
-            report = run_probes(probes, ask, product)
+        with runtime.open(gguf.file(model_file), product.serving) as model:
+            report = run_probes(probes, model.ask, product)
         with store.staging("probe_report") as folder:
             write_probe_report(report, folder)
             artifact = store.publish(
@@ -97,7 +97,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="evaluation",
             kinds={"gguf", "scikitlearn"},
-            version="2",
+            version="3",
             settings=[product.serving, product.gates],
         ),
     )
@@ -109,10 +109,17 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         store: ArtifactStore,
     ) -> dg.Output[Artifact]:
         rows = {split: read_split(merged_dataset.path, split) for split in SPLITS}
-        with runtime.open(gguf.file(model_file), product.serving) as ask:
-            report = run_held_out(rows, ask, product, log_progress(context))
+        deflections = [row.output for row in rows["train"] if row.bucket == "refusals"]
+        with runtime.open(gguf.file(model_file), product.serving, deflections) as model:
+            report = run_held_out(rows, model.ask, product, log_progress(context))
         with store.staging("trust_report") as folder:
-            write_trust_report(report, folder, serving, gguf.read_json("export.json")["parity_f16"])
+            write_trust_report(
+                report,
+                folder,
+                serving,
+                openings=model.openings,
+                parity=gguf.read_json("export.json")["parity_f16"],
+            )
             artifact = store.publish(
                 folder,
                 manifest(

@@ -31,7 +31,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="release",
             kinds={"ollama", "gguf", "typescript"},
-            version="1",
+            version="2",
             settings=[
                 product.name,
                 product.slug,
@@ -80,6 +80,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 },
                 gates=gates,
                 threshold=trust["threshold"],
+                openings=trust["openings"],
                 month=context.partition_key,
                 manifest=description,
                 allow_failed_gates=True,

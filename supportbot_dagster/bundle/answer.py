@@ -25,7 +25,8 @@ class Reply:
         answer: the bot's words.
         route: ``handoff`` when a person should take over.
         reason: why; empty for an answer.
-        score: mean natural log-probability of the answer's tokens.
+        score: how certain the bot is; see
+            :attr:`supportbot_dagster.export.runtime.Generation.score`.
         seconds: wall clock of the answer.
     """
 
@@ -55,19 +56,20 @@ def ask_bundle(bundle: Path, question: str, seed: int = SEED) -> Reply:
             "Shorten it."
         )
     settings = read_settings(bundle)
-    with LlamaRuntime(bundle / settings.gguf) as runtime:
+    deflections = ["".join(opening) for opening in settings.openings]
+    with LlamaRuntime(bundle / settings.gguf, deflections=deflections) as runtime:
         reply = runtime.generate(settings.question_prefix + text, settings.serving, seed=seed)
     reason = ""
     if any(re.search(marker, reply.text, re.IGNORECASE) for marker in settings.refusal_markers):
         reason = "the bot deflected"
     elif not reply.text:
         reason = "the bot said nothing"
-    elif settings.threshold is not None and reply.mean_logprob < settings.threshold:
+    elif settings.threshold is not None and reply.score < settings.threshold:
         reason = "the bot is not certain enough"
     return Reply(
         reply.text,
         "handoff" if reason else "answer",
         reason,
-        round(reply.mean_logprob, 4),
+        round(reply.score, 4),
         round(reply.seconds, 3),
     )

@@ -69,8 +69,9 @@ class BotSettings:
         gguf: file name of the model.
         serving: sampling settings.
         question_prefix: put in front of every question.
-        threshold: mean natural log-probability of the tokens below which an answer is handed
-            off; None for no such limit.
+        threshold: score below which an answer is handed off, see
+            :attr:`supportbot_dagster.export.runtime.Generation.score`; None for no such limit.
+        openings: first tokens of the deflections as text, which the score needs.
         refusal_markers: regular expressions of a deflection, matched without case.
         support_email: where a hand-off leads.
         docs_url: the docs, shown beside a hand-off.
@@ -81,6 +82,7 @@ class BotSettings:
     serving: Serving
     question_prefix: str
     threshold: float | None
+    openings: tuple[tuple[str, ...], ...]
     refusal_markers: tuple[str, ...]
     support_email: str
     docs_url: str
@@ -101,6 +103,7 @@ def read_settings(bundle: Path) -> BotSettings:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         value["serving"] = Serving.model_validate(value["serving"])
+        value["openings"] = tuple(tuple(map(str, opening)) for opening in value["openings"])
         value["refusal_markers"] = tuple(value["refusal_markers"])
         return BotSettings(**value)
     except FileNotFoundError:
@@ -121,6 +124,7 @@ def build_bundle(
     reports: Mapping[str, Any],
     gates: Sequence[Gate],
     threshold: float | None,
+    openings: Sequence[Sequence[str]] = (),
     figures: Sequence[tuple[str, str]] = (),
     month: str = "",
     manifest: Manifest | None = None,
@@ -136,6 +140,7 @@ def build_bundle(
         reports: name to JSON value, written as ``reports/NAME.json``; ``trust`` must be there.
         gates: the measured figures with their limits, for the card.
         threshold: score below which the client hands off; None for none.
+        openings: first tokens of the deflections as text, which the score needs.
         figures: further lines of the card, label and value.
         month: retrain month, for the card.
         manifest: inputs and parameters to record; its files are filled in. By default one without
@@ -161,6 +166,7 @@ def build_bundle(
         serving=product.serving,
         question_prefix=QUESTION_PREFIX,
         threshold=threshold,
+        openings=tuple(map(tuple, openings)),
         refusal_markers=REFUSAL_MARKERS,
         support_email=product.facts.support_email,
         docs_url=product.facts.docs_url,
@@ -236,6 +242,7 @@ def _template_values(product: Product, base: Base, settings: BotSettings) -> dic
         "sample_question": _SAMPLE_QUESTION,
         "serving": product.serving,
         "markers": settings.refusal_markers,
+        "openings": settings.openings,
         "threshold": threshold,
         "threshold_text": "null" if threshold is None else f"{threshold:.6g}",
         "unavailable": (

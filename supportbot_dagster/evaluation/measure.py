@@ -37,8 +37,8 @@ class Reply(Protocol):
         ...
 
     @property
-    def mean_logprob(self) -> float:
-        """Mean natural log-probability of its tokens."""
+    def score(self) -> float:
+        """How certain the bot is, at most 0; see the runtime's ``Generation.score``."""
         ...
 
     @property
@@ -62,7 +62,8 @@ class Outcome:
         reference: the row's own output.
         section: key of the section that answers it; empty for unanswerable ones.
         answer: what the bot said.
-        score: mean log-probability of the answer's tokens, natural log, at most 0.
+        score: how certain the bot is, at most 0; see
+            :attr:`supportbot_dagster.export.runtime.Generation.score`.
         seconds: time for the answer.
         deflected: whether the text is a deflection.
         right: the judge's verdict; None for unanswerable questions.
@@ -173,7 +174,7 @@ def ask_held_out(
                 reference=row.output,
                 section=reference.section if reference else "",
                 answer=reply.text,
-                score=reply.mean_logprob,
+                score=reply.score,
                 seconds=reply.seconds,
                 deflected=is_refusal(reply.text),
                 right=right,

@@ -159,6 +159,7 @@ def write_trust_report(
     report: TrustReport,
     folder: Path,
     serving: Mapping[str, Any],
+    openings: Sequence[Sequence[str]] = (),
     parity: Mapping[str, Any] | None = None,
 ) -> None:
     """``trust.json``, ``outcomes.jsonl`` and the two pictures.
@@ -167,6 +168,7 @@ def write_trust_report(
         report: what was measured.
         folder: gets the files.
         serving: sampling settings of the answers.
+        openings: first tokens of the deflections as text, which the scores counted.
         parity: agreement of the F16 file with transformers, as the export measured it.
     """
     _write(
@@ -174,7 +176,9 @@ def write_trust_report(
         {
             "gates": [asdict(gate) for gate in report.gates],
             "threshold": None if report.threshold == NO_THRESHOLD else report.threshold,
-            "score": "mean natural log-probability of the answer's tokens",
+            "score": "natural log of the chance not to deflect, plus the mean log-probability of "
+            "the answer's tokens",
+            "openings": [list(opening) for opening in openings],
             "calibration_questions": report.calibration,
             "test_questions": sum(report.summary.cells.values()),
             "answerable_right": report.summary.answerable_right.to_dict(),

@@ -1,11 +1,14 @@
 """Answering one question with a GGUF, as the shipped bot does.
 
-What lives here: the prompt from the embedded chat template, sampling, and the log-probability of
-every token. What does not: the decision between answer and hand-off, and serving over HTTP.
+What lives here: the prompt from the embedded chat template, sampling, the log-probability of every
+token, and the score that they make. What does not: the decision between answer and hand-off
+(:mod:`supportbot_dagster.bundle.answer`), and serving over HTTP.
 """
 
+import math
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 TOP_K = 40
 """Candidates kept before nucleus sampling, the default of llama.cpp and of Ollama."""
+OPENING_TOKENS = 3
+"""First tokens by which a deflection is known before it is said."""
+LEAST_ANSWERING = 1e-9
+"""Keeps the score finite where an answer is impossible."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Generation:
         seconds: wall clock, prompt included.
         finish_reason: ``stop`` at an end-of-turn token, ``length`` at the limit.
         token_logprobs: one for each token.
+        deflecting: probability, under the same distribution, that a reply to this question opens
+            as a deflection does, from 0 to 1; see :class:`Deflecting`.
     """
 
     text: str
@@ -47,6 +56,56 @@ class Generation:
     seconds: float
     finish_reason: Literal["stop", "length"]
     token_logprobs: tuple[float, ...]
+    deflecting: float = 0.0
+
+    @property
+    def score(self) -> float:
+        """Natural log of the chance to answer at all, plus the mean log-probability; at most 0.
+
+        Doubt about a question shows in the chance that the reply might as well have been a
+        deflection, long before it shows in the words of an answer that is already begun. Doubt
+        between answers shows in the words.
+        """
+        return math.log(max(1 - self.deflecting, LEAST_ANSWERING)) + self.mean_logprob
+
+
+class Deflecting:
+    """The chance that a reply opens as one of some deflections does, followed token by token.
+
+    Every token of the reply that goes another way than an opening ends that opening, and what the
+    model gave to go on with it is added. So the chance is exact as far as the openings and the
+    reply go together, and else that of all replies that start as the opening does: an upper bound.
+    It needs no more than the probabilities along the reply, so a client of a server that returns
+    the most probable tokens can follow it too.
+
+    Args:
+        openings: first tokens of each deflection.
+    """
+
+    def __init__(self, openings: Sequence[tuple[int, ...]]) -> None:
+        self._open = [opening for opening in dict.fromkeys(openings) if opening]
+        self._place, self._reached = 0, 1.0
+        self.chance = 0.0
+
+    @property
+    def follows(self) -> bool:
+        """Whether an opening still goes the reply's way."""
+        return bool(self._open)
+
+    def see(self, logits: "NDArray[np.float32]", token: int) -> None:
+        """Take the next token of the reply, and the logits that it was chosen from."""
+        import numpy as np
+
+        chances = np.exp(logits.astype(np.float64) - float(logits.max()))
+        chances /= chances.sum()
+        nexts = {opening[self._place] for opening in self._open}
+        self.chance += self._reached * sum(float(chances[other]) for other in nexts - {token})
+        self._reached *= float(chances[token])
+        self._open = [opening for opening in self._open if opening[self._place] == token]
+        self._place += 1
+        if any(len(opening) == self._place for opening in self._open):
+            self.chance += self._reached
+            self._open = []
 
 
 class LlamaRuntime:
@@ -58,12 +117,21 @@ class LlamaRuntime:
         gguf_path: the file; it must carry a chat template.
         n_ctx: context in tokens, question and answer together.
         threads: CPU threads; None chooses by the size of the file.
+        deflections: texts that hand off, or their beginnings; a reply's score then counts the
+            chance that it had been one of them.
 
     Raises:
         UserError: if the file cannot be loaded or has no chat template.
     """
 
-    def __init__(self, gguf_path: Path, *, n_ctx: int = 1024, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        gguf_path: Path,
+        *,
+        n_ctx: int = 1024,
+        threads: int | None = None,
+        deflections: Sequence[str] = (),
+    ) -> None:
         self._model = LlamaModel(gguf_path, n_ctx=n_ctx, threads=threads)
         template = self._model.header.chat_template
         if template is None:
@@ -76,6 +144,11 @@ class LlamaRuntime:
         self._eos = self._model.header.token("eos") or ""
         control = sorted(self._model.control_tokens(), key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, control))) if control else None
+        self._openings = list(
+            dict.fromkeys(
+                tuple(self._model.tokenize(text)[:OPENING_TOKENS]) for text in deflections
+            )
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +164,14 @@ class LlamaRuntime:
     def close(self) -> None:
         """Free the model."""
         self._model.close()
+
+    @property
+    def openings(self) -> list[list[str]]:
+        """The first tokens of the deflections as text, for a client that sees tokens as text."""
+        return [
+            [self._model.piece(token).decode("utf-8", errors="replace") for token in opening]
+            for opening in self._openings
+        ]
 
     def prompt(self, message: str) -> str:
         """The rendered prompt for one user message, control tokens in the message removed."""
@@ -146,9 +227,12 @@ class LlamaRuntime:
         logits = self._model.advance(tokens)
         pieces: list[bytes] = []
         logprobs: list[float] = []
+        deflecting = Deflecting(self._openings)
         finish: Literal["stop", "length"] = "length"
         while True:
             token, logprob = choose_token(logits, settings, random)
+            if deflecting.follows:
+                deflecting.see(logits, token)
             if self._model.is_end(token):
                 finish = "stop"
                 break
@@ -166,6 +250,7 @@ class LlamaRuntime:
             seconds=time.perf_counter() - started,
             finish_reason=finish,
             token_logprobs=tuple(logprobs),
+            deflecting=min(1.0, deflecting.chance),
         )
 
     def _without_control_tokens(self, message: str) -> str:

@@ -16,7 +16,7 @@ from supportbot_dagster.product import Serving
 @dataclass
 class Said:
     text: str
-    mean_logprob: float
+    score: float
     seconds: float = 0.25
 
 
@@ -25,9 +25,11 @@ class Runtime:
 
     says = Said("Click Archive.", -0.2)
     asked: list[tuple[Path, str, Serving, int]]
+    told: list[list[str]]
 
-    def __init__(self, gguf: Path) -> None:
+    def __init__(self, gguf: Path, *, deflections: list[str]) -> None:
         self._gguf = gguf
+        self.told.append(deflections)
 
     def __enter__(self) -> Runtime:
         return self
@@ -43,8 +45,9 @@ class Runtime:
 def runtime(monkeypatch: pytest.MonkeyPatch) -> type[Runtime]:
     class Fresh(Runtime):
         asked: list[Any] = []  # noqa: RUF012 - one list for each test
+        told: list[Any] = []  # noqa: RUF012
 
-    Fresh.asked = []
+    Fresh.asked, Fresh.told = [], []
     monkeypatch.setattr(answer, "LlamaRuntime", Fresh)
     return Fresh
 
@@ -73,6 +76,13 @@ def test_the_route(
         "score": score,
         "seconds": 0.25,
     }
+
+
+def test_the_score_counts_how_deflections_open(
+    build: Callable[..., Path], runtime: type[Runtime]
+) -> None:
+    ask_bundle(build("open", openings=[["I", " do", " not"], ["Please"]]), "How?")
+    assert runtime.told == [["I do not", "Please"]]
 
 
 def test_without_a_threshold_no_score_is_too_low(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -147,6 +148,72 @@ def test_what_a_person_should_see_is_handed_off(
     reply = ask(bundle, "hm", endpoint=ollama.url)
     assert (reply["route"], reply["reason"]) == ("handoff", reason)
     assert reply["answer"]
+
+
+def opened(*places: tuple[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Tokens with the probabilities in their place, as Ollama gives them."""
+    return [
+        {
+            "token": token,
+            "logprob": math.log(top[token]),
+            "top_logprobs": [
+                {"token": other, "logprob": math.log(chance)} for other, chance in top.items()
+            ],
+        }
+        for token, top in places
+    ]
+
+
+OPENINGS = [["I", " do", " not"], ["I", " am", " here"]]
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("places", "deflecting"),
+    [
+        ([("Open", {"Open": 0.9, "I": 0.06, "The": 0.04})], 0.06),
+        ([("Open", {"Open": 0.9, "The": 0.1})], 0.0),
+        (
+            [("I", {"I": 0.5, "Open": 0.5}), ("mport", {"mport": 0.85, " do": 0.1, " am": 0.05})],
+            0.5 * 0.15,
+        ),
+        (
+            [
+                ("I", {"I": 0.9, "Open": 0.1}),
+                (" do", {" do": 0.7, " am": 0.2, " will": 0.1}),
+                (" not", {" not": 0.6, " hope": 0.4}),
+            ],
+            0.9 * 0.2 + 0.9 * 0.7 * 0.6,
+        ),
+        ([("I", {"I": 0.9, "Open": 0.1})], 0.0),
+    ],
+)
+def test_the_score_counts_the_chance_of_a_deflection(
+    build: Callable[..., Path],
+    ollama: Ollama,
+    places: list[tuple[str, dict[str, float]]],
+    deflecting: float,
+) -> None:
+    import numpy as np
+
+    from supportbot_dagster.export.runtime import Deflecting
+
+    ollama.reply = {"response": "".join(token for token, _ in places), "logprobs": opened(*places)}
+    reply = ask(build("open", openings=OPENINGS), "hm", endpoint=ollama.url)
+    assert ollama.requests[0][1]["top_logprobs"] == 20
+    mean = sum(math.log(top[token]) for token, top in places) / len(places)
+    assert reply["score"] == pytest.approx(math.log(1 - deflecting) + mean)
+    # The runtime that evaluates follows the same openings to the same chance.
+    names = sorted(
+        {token for opening in OPENINGS for token in opening}
+        | set().union(*(top for _, top in places))
+    )
+    followed = Deflecting([tuple(map(names.index, opening)) for opening in OPENINGS])
+    for token, top in places:
+        if followed.follows:
+            chances = np.array([top.get(name, 1e-12) for name in names], dtype=np.float32)
+            followed.see(np.log(chances), names.index(token))
+    assert followed.chance == pytest.approx(deflecting, abs=1e-6)
 
 
 @needs_node

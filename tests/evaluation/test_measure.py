@@ -26,7 +26,7 @@ DEFLECTION = "I do not have access to your account. Please write to us."
 @dataclass(frozen=True)
 class Said:
     text: str
-    mean_logprob: float = -0.1
+    score: float = -0.1
     seconds: float = 0.5
 
 

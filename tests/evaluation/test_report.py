@@ -28,7 +28,7 @@ THINGS = "lamp wheel clock bridge garden ladder mirror violin".split()
 @dataclass(frozen=True)
 class Said:
     text: str
-    mean_logprob: float = -0.1
+    score: float = -0.1
     seconds: float = 0.5
 
 

@@ -10,7 +10,7 @@ import pytest
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export import llama
 from supportbot_dagster.export.llama import announces_tiles
-from supportbot_dagster.export.runtime import LlamaRuntime, choose_token
+from supportbot_dagster.export.runtime import OPENING_TOKENS, LlamaRuntime, choose_token
 from supportbot_dagster.product import Serving
 
 GREEDY = Serving(temperature=0, num_predict=60)
@@ -68,6 +68,27 @@ def test_logprobs_are_those_of_the_untempered_model(
     # Sampled pieces may merge to other tokens when read again; the seed above keeps them apart.
     assert len(expected) == result.tokens
     assert result.token_logprobs == pytest.approx(expected, abs=0.05)
+
+
+def test_the_score_falls_with_the_chance_that_the_reply_had_been_a_deflection(
+    f16: Path, question: str, answer: str
+) -> None:
+    with LlamaRuntime(f16, n_ctx=256, deflections=[answer, answer + " again"]) as runtime:
+        said = runtime.generate(question, GREEDY)
+        assert len(runtime.openings) == 1
+        assert "".join(runtime.openings[0]) == answer[: len("".join(runtime.openings[0]))]
+        # The reply is the deflection: its chance is that of its first tokens.
+        reached = math.exp(sum(said.token_logprobs[:OPENING_TOKENS]))
+        assert said.deflecting == pytest.approx(reached, abs=1e-5)
+        assert said.score == pytest.approx(math.log(1 - said.deflecting) + said.mean_logprob)
+    with LlamaRuntime(f16, n_ctx=256, deflections=["zq"]) as runtime:
+        said = runtime.generate(question, GREEDY)
+        assert 0 < said.deflecting < 0.2, "another first token"
+        first = runtime.generate(question, Serving(temperature=0, num_predict=1))
+        assert first.deflecting == said.deflecting, "the rest of the reply does not matter"
+    with LlamaRuntime(f16, n_ctx=256) as runtime:
+        said = runtime.generate(question, GREEDY)
+        assert (said.deflecting, said.score) == (0.0, said.mean_logprob)
 
 
 def test_a_seed_repeats_and_another_varies(runtime: LlamaRuntime) -> None:
