@@ -13,7 +13,8 @@ The corpus holds:
 - the sample product's docs as running text;
 - the recorded teacher's questions about them with their answers;
 - unanswerable questions written for the base alone (``pocket_deflections.jsonl``), most of them
-  near misses of a docs section, with the deflection of their category;
+  near misses of a docs section, with the deflection of their category, or with that of the
+  sample's refusal family that they name;
 - for training, crossings of these questions
   (:mod:`supportbot_dagster.training.pocket_crossings`).
 
@@ -34,7 +35,7 @@ from rapidfuzz import fuzz, process
 from supportbot_dagster.crawl import Page, crawl
 from supportbot_dagster.dataset.rows import normalized_question
 from supportbot_dagster.jsonl import read_jsonl
-from supportbot_dagster.product import Product, load_product, sample_product_file
+from supportbot_dagster.product import load_product, sample_product_file
 from supportbot_dagster.refusals.families import build_refusal_rows, deflection
 from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
 from supportbot_dagster.synthesis.pairs import sections_of
@@ -59,7 +60,9 @@ def sample_corpus() -> Corpus:
         pages: list[Page] = crawl(url, public_base=PUBLIC_BASE).pages
     recordings = load_recordings(SAMPLE_FOLDER / "teacher")
     product = load_product(sample_product_file())
-    tested = _tested_questions(product)
+    refusals = build_refusal_rows(product).rows
+    families = {row.source.partition("/")[2]: row.output for row in refusals}
+    tested = _tested_questions([row.question for row in refusals])
     texts: list[str] = []
     asked: list[Asked] = []
     for section in sections_of([page.to_dict() for page in pages]):
@@ -70,7 +73,9 @@ def sample_corpus() -> Corpus:
     asked += [
         Asked(
             row["question"],
-            deflection(row["category"], product, number),
+            families[row["family"]]
+            if "family" in row
+            else deflection(row["category"], product, number),
             UNANSWERABLE + row["category"],
         )
         for number, row in enumerate(read_jsonl(DEFLECTIONS))
@@ -88,7 +93,7 @@ def sample_corpus() -> Corpus:
     )
 
 
-def _tested_questions(product: Product) -> list[str]:
+def _tested_questions(refusals: Sequence[str]) -> list[str]:
     """Probes, questions of refusal families and customers' messages of the sample's tickets."""
     export = load_export(SAMPLE_FOLDER / "tickets.json")
     probes = yaml.safe_load((SAMPLE_FOLDER / "probes.yaml").read_text(encoding="utf-8"))
@@ -96,7 +101,7 @@ def _tested_questions(product: Product) -> list[str]:
         normalized_question(text)
         for text in (
             *(probe["question"] for probe in probes["probes"]),
-            *(row.question for row in build_refusal_rows(product).rows),
+            *refusals,
             *(customer_question(ticket.comments[0].body) for ticket in export.tickets),
         )
     ]

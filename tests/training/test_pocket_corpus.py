@@ -27,6 +27,14 @@ def test_the_corpus_holds_both_kinds_with_a_topic_each(corpus: Corpus) -> None:
     assert {topic.removeprefix("unanswerable: ") for topic in unanswerable} == set(CATEGORIES)
 
 
+def test_a_deflection_may_be_that_of_a_family(corpus: Corpus) -> None:
+    named = {row["question"] for row in read_jsonl(DEFLECTIONS) if "family" in row}
+    answers = {asked.answer for asked in corpus.deflections if asked.question in named}
+    assert len(named) > 50
+    assert len(answers) == 2
+    assert all("Settings > API" in answer or "Settings > Import" in answer for answer in answers)
+
+
 def test_what_is_watched_is_not_trained(corpus: Corpus) -> None:
     trained = {asked.question for asked in (*corpus.pairs, *corpus.deflections)}
     assert len(corpus.watched) > 500
