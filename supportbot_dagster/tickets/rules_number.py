@@ -156,6 +156,10 @@ CARD = [
         ),
         gate=("exp", "valid"),
         digits=True,
+        # keys, trials and certificates run out too
+        accept=lambda match, scan: (
+            _MONEY_WORD.search(scan.before(match.end() + 30, 120)) is not None
+        ),
         score=0.85,
     ),
 ]

@@ -221,6 +221,8 @@ def test_what_only_the_sentence_gives_away(redactor: Redactor, text: str, expect
             "The form accepts DE123456789 only without spaces",
             "The form accepts <ID> only without spaces",
         ),
+        ("my new visa, exp 09/27", "my new visa, exp <CARD>"),
+        ("The API key: exp 09/27", "The API key: exp 09/27"),
         ("The dummy card 4532 0151 1283 0367", "The dummy card 4532 0151 1283 0367"),
         # an issue of the form of an invoice that stands before it
         (
