@@ -125,6 +125,25 @@ def test_a_setting_changes_the_code_version_of_its_readers_alone() -> None:
     } == {"training_plan", "lora_adapter"}
 
 
+def test_another_embedded_base_is_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version() -> str | None:
+        product = load_product(sample_product_file())
+        graph = build_definitions(load_settings(), product).resolve_asset_graph()
+        return graph.get(dg.AssetKey("base_model")).code_version
+
+    shipped = version()
+    assert shipped == version()
+    other = tmp_path / "base"
+    shutil.copytree(base.embedded_base_dir(), other)
+    monkeypatch.setattr(base, "embedded_base_dir", lambda: other)
+    assert version() == shipped
+    with (other / "model.safetensors").open("ab") as weights:
+        weights.write(b"0")
+    assert version() != shipped
+
+
 def test_a_resource_can_be_replaced_in_one_place() -> None:
     from supportbot_dagster.resources.docs_site import DocsSite
 

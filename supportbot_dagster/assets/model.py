@@ -26,7 +26,7 @@ from supportbot_dagster.evaluation.plots import loss_curve
 from supportbot_dagster.export.pipeline import export_gguf
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.resources.experiment_tracker import ExperimentTracker
-from supportbot_dagster.training.base import fetch_base
+from supportbot_dagster.training.base import base_version, fetch_base
 from supportbot_dagster.training.catalogue import find_base, lora_settings
 from supportbot_dagster.training.launch import training_environment
 from supportbot_dagster.training.lora import TrainingSpec
@@ -47,7 +47,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             group="model",
             kinds={"huggingface", "pytorch"},
             version="1",
-            settings=[base.key, base.revision],
+            settings=[base.key, base_version(base)],
             partitioned=False,
         ),
     )

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.hashing import sha256_path
 from supportbot_dagster.training.catalogue import Base
 
 BASE_DIR_VARIABLE = "SUPPORTBOT_BASE_DIR"
@@ -22,6 +23,11 @@ _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 def embedded_base_dir() -> Path:
     """The folder of the embedded ``pocket`` base inside the package."""
     return Path(__file__).parent / "pocket_base"
+
+
+def base_version(base: Base) -> str:
+    """What tells one state of a base from another: its revision, or the embedded one's content."""
+    return base.revision if base.hub_id is not None else sha256_path(embedded_base_dir())
 
 
 def fetch_base(base: Base, out_dir: Path) -> str:
