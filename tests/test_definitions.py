@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from supportbot_dagster.definitions import build_definitions
 from supportbot_dagster.product import load_product, sample_product_file
 from supportbot_dagster.settings import load_settings
+from supportbot_dagster.training import base
 
 SNAPSHOT = Path(__file__).parent / "data" / "graph.json"
 HEAVY = (
