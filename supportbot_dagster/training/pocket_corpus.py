@@ -34,6 +34,7 @@ from rapidfuzz import fuzz, process
 
 from supportbot_dagster.crawl import Page, crawl
 from supportbot_dagster.dataset.rows import normalized_question
+from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.product import load_product, sample_product_file
 from supportbot_dagster.refusals.families import build_refusal_rows, deflection
@@ -49,7 +50,7 @@ SAMPLE_FOLDER = Path(__file__).parent.parent / "sample"
 COPY = 85.0
 """Token-sort ratio (0 to 100) from which a question copies one that a bot may be tested on."""
 WATCHED = 25
-"""One example in so many is held back, to watch the training by."""
+"""One question in so many is held back, to watch the training by."""
 CROSSINGS = 150_000
 CHECKED_AT_ONCE = 2000
 
@@ -82,8 +83,8 @@ def sample_corpus() -> Corpus:
     ]
     copies = _copies_tested([item.question for item in asked], tested)
     kept = [item for item, copy in zip(asked, copies, strict=True) if not copy]
-    watched = kept[::WATCHED]
-    trained = [item for number, item in enumerate(kept) if number % WATCHED]
+    watched = [item for item in kept if _is_watched(item.question)]
+    trained = [item for item in kept if not _is_watched(item.question)]
     return Corpus(
         texts=texts,
         pairs=[item for item in trained if item.answerable],
@@ -91,6 +92,11 @@ def sample_corpus() -> Corpus:
         watched=watched,
         copies=len(asked) - len(kept),
     )
+
+
+def _is_watched(question: str) -> bool:
+    """By the question alone: what was held back once stays so when questions are added."""
+    return int(sha256_text(question)[:8], 16) % WATCHED == 0
 
 
 def _tested_questions(refusals: Sequence[str]) -> list[str]:

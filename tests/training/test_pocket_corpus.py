@@ -49,10 +49,13 @@ def test_a_copy_of_a_tested_question_is_left_out(
         {"category": "pricing", "question": "how much does the business plan cost"},
         {"category": "out_of_scope", "question": "Write me a Jira to Tracklight migration script"},
     ]
-    write_jsonl_atomic(planted, [*read_jsonl(DEFLECTIONS), *copies])
+    added = {"category": "off_topic", "question": "Who sells forty sacks of rye flour to my aunt?"}
+    write_jsonl_atomic(planted, [added, *read_jsonl(DEFLECTIONS), *copies])
     monkeypatch.setattr(pocket_corpus, "DEFLECTIONS", planted)
     again = sample_corpus()
     assert again.copies == corpus.copies + len(copies)
+    held = {asked.question for asked in corpus.watched}
+    assert {asked.question for asked in again.watched} - {added["question"]} == held, "it stays so"
     questions = {asked.question for asked in (*again.deflections, *again.watched)}
     assert questions.isdisjoint(copy["question"] for copy in copies)
 
