@@ -169,6 +169,7 @@ def train_adapter(spec: TrainingSpec, report: Report) -> TrainingResult:
         logging_steps=max(1, updates // 60),
         eval_strategy="steps" if validation else "no",
         eval_steps=every,
+        eval_on_start=bool(validation),
         save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
