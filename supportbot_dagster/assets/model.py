@@ -118,7 +118,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="model",
             kinds={"pytorch", "mlflow"},
-            version="1",
+            version="2",
             settings=[product.model],
         ),
     )
