@@ -18,7 +18,7 @@ from supportbot_dagster.resources.artifact_store import ArtifactStore, io_manage
 from supportbot_dagster.resources.docs_site import DocsSite
 from supportbot_dagster.resources.experiment_tracker import ExperimentTracker
 from supportbot_dagster.resources.model_runtime import ModelRuntime
-from supportbot_dagster.resources.teacher_model import TeacherModel
+from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_model_of_environment
 from supportbot_dagster.resources.ticket_source import TicketSource
 from supportbot_dagster.settings import Settings, load_settings
 
@@ -60,13 +60,16 @@ def build_definitions(
 def default_resources(settings: Settings, product: Product) -> dict[str, Any]:
     """One resource for each outside system, by key. Nothing is connected to here."""
     docs_site, ticket_source = source_resources(product)
+    teacher, teacher_url = teacher_model_of_environment()
     store = ArtifactStore(root=settings.root, scratch=str(settings.home))
     return {
         "store": store,
         **io_managers(store),
         "docs_site": docs_site,
         "ticket_source": ticket_source,
-        "teacher_model": TeacherModel(recordings=product.teacher.recordings or ""),
+        "teacher_model": TeacherModel(
+            recordings=product.teacher.recordings or "", model=teacher, base_url=teacher_url
+        ),
         "tracker": ExperimentTracker(uri=settings.mlflow_uri, experiment=product.model_name),
         "runtime": ModelRuntime(),
         "trainer": dg.PipesSubprocessClient(),

@@ -251,12 +251,38 @@ class Dataset(_Strict):
 class Teacher(_Strict):
     """Who phrases the synthesized pairs.
 
+    Which model is asked, where and with which key stands in the environment. Prices and costs are
+    in any one currency.
+
     Args:
         recordings: folder of recorded teacher answers (relative to the product file), ``sample``,
-            or None. A section without a recording falls to the rule-based teacher.
+            or None. A section without a recording goes to the teacher model if there is one, else
+            to the rule-based teacher.
+        questions: phrasings of a section that a teacher model is asked for.
+        temperature: its sampling temperature.
+        concurrency: requests in flight.
+        timeout_seconds: of one request.
+        budget_tokens: tokens that one run may send and receive; None for no limit.
+        budget_cost: money that one run may spend; None for no limit. Needs both prices.
+        input_price: money for a million tokens sent.
+        output_price: money for a million tokens received.
     """
 
     recordings: str | None = None
+    questions: int = Field(default=5, ge=1, le=10)
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    concurrency: int = Field(default=8, ge=1, le=64)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    budget_tokens: int | None = Field(default=None, ge=1)
+    budget_cost: float | None = Field(default=None, gt=0)
+    input_price: float | None = Field(default=None, ge=0)
+    output_price: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _cost_needs_prices(self) -> "Teacher":
+        if self.budget_cost is not None and None in (self.input_price, self.output_price):
+            raise ValueError("budget_cost needs input_price and output_price")
+        return self
 
 
 class Training(_Strict):

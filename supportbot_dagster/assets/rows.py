@@ -10,10 +10,13 @@ import dagster as dg
 from supportbot_dagster.assets.house import House, Rows, counts, log_progress, rows_output, table
 from supportbot_dagster.dataset.ticket_rows import follow_up_rows, ticket_rows
 from supportbot_dagster.hashing import sha256_path
+from supportbot_dagster.product import Product
 from supportbot_dagster.refusals.families import BUILTIN_FAMILIES, build_refusal_rows
 from supportbot_dagster.refusals.near_miss import check_contrast
-from supportbot_dagster.resources.teacher_model import TeacherModel
+from supportbot_dagster.resources.artifact_store import ArtifactStore
+from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_model_of_environment
 from supportbot_dagster.synthesis.pairs import synthesize
+from supportbot_dagster.synthesis.prompt import Prompt
 
 
 def build(house: House) -> list[dg.AssetsDefinition]:
@@ -27,14 +30,20 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             group="rows",
             kinds={"jsonl"},
             version="1",
-            settings=[house.content(product.teacher.recordings, "teacher")],
+            settings=[
+                house.content(product.teacher.recordings, "teacher"),
+                *_asked_of(product),
+            ],
             rows=True,
         ),
     )
     def synthesized_pairs(
-        context: dg.AssetExecutionContext, docs_crawl: Rows, teacher_model: TeacherModel
+        context: dg.AssetExecutionContext,
+        docs_crawl: Rows,
+        teacher_model: TeacherModel,
+        store: ArtifactStore,
     ) -> dg.Output[Rows]:
-        teacher = teacher_model.teacher()
+        teacher = teacher_model.teacher(product, store)
         result = synthesize(docs_crawl, teacher, log_progress(context))
         rows = [row.to_dict() for row in result.rows]
         styles: dict[str, int] = {}
@@ -53,6 +62,13 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                     ]
                 ),
                 "sections_without_a_pair": len(result.silent_sections),
+                "teacher_faults": table(
+                    [{"section": key, "fault": why} for key, why in result.faults.items()]
+                ),
+                "teacher_calls": teacher.usage.calls,
+                "teacher_replies_kept": teacher.usage.cached,
+                "teacher_tokens": teacher.usage.tokens,
+                "teacher_cost": _money(teacher.usage.cost),
                 "preview": _preview(rows),
             },
         )
@@ -134,6 +150,18 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         )
 
     return [synthesized_pairs, ticket_pairs, followup_conversations, refusal_rows]
+
+
+def _asked_of(product: Product) -> list[str]:
+    """What decides a teacher model's replies, so that another model makes the pairs stale."""
+    model, url = teacher_model_of_environment()
+    if not model:
+        return []
+    return [model, url, Prompt(product.name, product.teacher.questions).version]
+
+
+def _money(cost: float | None) -> str:
+    return "not known, no prices are set" if cost is None else f"{cost:.4f}"
 
 
 def _preview(rows: Rows) -> dg.TableMetadataValue:

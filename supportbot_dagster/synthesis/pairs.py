@@ -15,7 +15,8 @@ from supportbot_dagster.dataset.rows import Row, fold, make_row, normalized_ques
 from supportbot_dagster.progress import Progress, silent
 from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.synthesis.facts import unsupported
-from supportbot_dagster.synthesis.teacher import Pair, SectionText, Teacher
+from supportbot_dagster.synthesis.section import SectionText, sections_of
+from supportbot_dagster.synthesis.teacher import Pair, Teacher
 
 MAX_ANSWER_WORDS = 120
 """An answer of 200 tokens holds about 150 words; 120 leaves room for long words."""
@@ -43,11 +44,13 @@ class Synthesis:
         rows: rows of the ``docs`` bucket, in section order.
         rejected: pairs that a filter stopped.
         silent_sections: keys of sections for which the teacher had no pair.
+        faults: keys of sections of which the teacher's reply could not be used, and why.
     """
 
     rows: list[Row]
     rejected: list[Rejected]
     silent_sections: list[str]
+    faults: dict[str, str]
 
     @property
     def reject_counts(self) -> dict[str, int]:
@@ -58,20 +61,6 @@ class Synthesis:
         return dict(sorted(counts.items()))
 
 
-def sections_of(pages: Sequence[Mapping[str, Any]]) -> list[SectionText]:
-    """The sections of crawled pages (page records as in ``docs_crawl``), in order."""
-    return [
-        SectionText(
-            key=f"{page['url']}#{section['anchor']}" if section["anchor"] else page["url"],
-            content_hash=section["content_hash"],
-            heading_path=tuple(section["heading_path"]),
-            markdown=section["markdown"],
-        )
-        for page in pages
-        for section in page["sections"]
-    ]
-
-
 def synthesize(
     pages: Sequence[Mapping[str, Any]], teacher: Teacher, progress: Progress = silent
 ) -> Synthesis:
@@ -80,13 +69,16 @@ def synthesize(
     rows: list[Row] = []
     rejected: list[Rejected] = []
     silent_sections: list[str] = []
+    faults_of_teacher: dict[str, str] = {}
     seen: set[str] = set()
-    for done, section in enumerate(sections, start=1):
+    for done, phrased in enumerate(teacher.phrase(sections), start=1):
+        section, pairs = phrased.section, phrased.pairs
         kept: list[str] = []
         # The questions of a section mostly share one answer, which is checked once.
         faults: dict[tuple[str, str], str | None] = {}
-        pairs = teacher.pairs(section)
-        if not pairs:
+        if phrased.fault:
+            faults_of_teacher[section.key] = phrased.fault
+        elif not pairs:
             silent_sections.append(section.key)
         for pair in pairs:
             normalized = normalized_question(pair.question)
@@ -117,7 +109,7 @@ def synthesize(
                 )
             )
         progress("sections phrased", done, len(sections))
-    return Synthesis(rows, rejected, silent_sections)
+    return Synthesis(rows, rejected, silent_sections, faults_of_teacher)
 
 
 def reject_reason(pair: Pair, section: SectionText) -> str | None:

@@ -2,37 +2,24 @@
 
 What lives here: the :class:`Teacher` protocol, recorded answers (in the output format of a chat
 completion, keyed by section hash) and the rule-based teacher that needs no network. What does
-not: the filters on what a teacher says (:mod:`supportbot_dagster.synthesis.pairs`).
+not: the teacher that asks a model (:mod:`supportbot_dagster.synthesis.model_teacher`) and the
+filters on what a teacher says (:mod:`supportbot_dagster.synthesis.pairs`).
 """
 
-import json
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.jsonl import read_jsonl
-
-
-@dataclass(frozen=True)
-class SectionText:
-    """A docs section as a teacher sees it.
-
-    Args:
-        key: ``url#anchor``.
-        content_hash: hash of the section's content, the key of recordings and caches.
-        heading_path: headings from the page's title down.
-        markdown: the section's text.
-    """
-
-    key: str
-    content_hash: str
-    heading_path: tuple[str, ...]
-    markdown: str
+from supportbot_dagster.synthesis.prompt import TeacherReply, parse_reply
+from supportbot_dagster.synthesis.section import SectionText
 
 
 @dataclass(frozen=True)
@@ -45,32 +32,68 @@ class Pair:
     style: str
 
 
+@dataclass(frozen=True)
+class Phrased:
+    """What a teacher said of a section.
+
+    Args:
+        section: the section.
+        pairs: its pairs; empty where there is nothing honest to say.
+        fault: why the teacher's reply could not be used; empty if it could, or if nobody was asked.
+    """
+
+    section: SectionText
+    pairs: Sequence[Pair]
+    fault: str = ""
+
+
+@dataclass
+class Usage:
+    """What a teacher cost, counted while it works.
+
+    Args:
+        calls: requests that were answered, those with a useless answer among them.
+        cached: sections whose reply was there already.
+        prompt_tokens: tokens sent, as the endpoint counts them.
+        completion_tokens: tokens received.
+        cost: money, in the currency of the prices; None where no prices are known.
+    """
+
+    calls: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens sent and received."""
+        return self.prompt_tokens + self.completion_tokens
+
+
 class Teacher(Protocol):
-    """Anything that phrases pairs for a section."""
+    """Anything that phrases pairs for sections."""
 
     @property
     def version(self) -> str:
         """Identifies the teacher in data versions; changes whenever its output may."""
         ...
 
-    def pairs(self, section: SectionText) -> Sequence[Pair]:
-        """The pairs of a section; empty when the teacher has nothing honest to say."""
+    @property
+    def usage(self) -> Usage:
+        """What it has cost so far."""
+        ...
+
+    def phrase(self, sections: Sequence[SectionText]) -> Iterator[Phrased]:
+        """The pairs of each section, in the order of ``sections``."""
         ...
 
 
-class _Question(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    question: str
-    style: str
-
-
-class TeacherReply(BaseModel):
-    """The JSON that a teacher model writes into the content of its message."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    answer: str
-    evidence: str
-    questions: tuple[_Question, ...]
+def pairs_of(reply: TeacherReply) -> list[Pair]:
+    """The pairs of a model's reply: each question with the one answer."""
+    return [
+        Pair(item.question, reply.answer, reply.evidence, item.style) for item in reply.questions
+    ]
 
 
 class RecordedTeacher:
@@ -94,15 +117,18 @@ class RecordedTeacher:
         """Hash of the recordings and the fallback's version."""
         return f"recorded-{self._version}+{self._fallback.version}"
 
-    def pairs(self, section: SectionText) -> Sequence[Pair]:
+    @property
+    def usage(self) -> Usage:
+        """The fallback's; recordings cost nothing."""
+        return self._fallback.usage
+
+    def phrase(self, sections: Sequence[SectionText]) -> Iterator[Phrased]:
         """The recorded pairs, or the fallback's."""
-        reply = self._recordings.get(section.content_hash)
-        if reply is None:
-            return self._fallback.pairs(section)
-        return [
-            Pair(item.question, reply.answer, reply.evidence, item.style)
-            for item in reply.questions
-        ]
+        missing = [one for one in sections if one.content_hash not in self._recordings]
+        others = self._fallback.phrase(missing)
+        for section in sections:
+            reply = self._recordings.get(section.content_hash)
+            yield Phrased(section, pairs_of(reply)) if reply is not None else next(others)
 
 
 def load_recordings(folder: Path) -> dict[str, TeacherReply]:
@@ -119,7 +145,7 @@ def load_recordings(folder: Path) -> dict[str, TeacherReply]:
         for number, line in enumerate(read_jsonl(path), start=1):
             try:
                 content = line["completion"]["choices"][0]["message"]["content"]
-                recordings[line["section_hash"]] = TeacherReply.model_validate(json.loads(content))
+                recordings[line["section_hash"]] = parse_reply(content)
             except (KeyError, IndexError, TypeError, ValueError, ValidationError) as error:
                 raise UserError(
                     f"{path} line {number} is no recorded completion "
@@ -154,6 +180,12 @@ class RuleTeacher:
 
     def __init__(self, max_words: int = 60) -> None:
         self._max_words = max_words
+        self.usage = Usage()
+
+    def phrase(self, sections: Sequence[SectionText]) -> Iterator[Phrased]:
+        """The pairs of each section."""
+        for section in sections:
+            yield Phrased(section, self.pairs(section))
 
     def pairs(self, section: SectionText) -> Sequence[Pair]:
         """Up to three pairs, or none when the section has too little running text."""

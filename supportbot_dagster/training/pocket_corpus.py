@@ -39,7 +39,7 @@ from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.product import load_product, sample_product_file
 from supportbot_dagster.refusals.families import build_refusal_rows, deflection
 from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
-from supportbot_dagster.synthesis.pairs import sections_of
+from supportbot_dagster.synthesis.section import sections_of
 from supportbot_dagster.synthesis.teacher import load_recordings
 from supportbot_dagster.tickets.importers import load_export
 from supportbot_dagster.tickets.single_turn import customer_question

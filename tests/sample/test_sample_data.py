@@ -21,13 +21,10 @@ from supportbot_dagster.product import load_product, sample_product_file
 from supportbot_dagster.refusals.families import build_refusal_rows
 from supportbot_dagster.refusals.near_miss import check_contrast
 from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
-from supportbot_dagster.synthesis.pairs import Synthesis, sections_of, synthesize
-from supportbot_dagster.synthesis.teacher import (
-    RecordedTeacher,
-    RuleTeacher,
-    TeacherReply,
-    load_recordings,
-)
+from supportbot_dagster.synthesis.pairs import Synthesis, synthesize
+from supportbot_dagster.synthesis.prompt import TeacherReply
+from supportbot_dagster.synthesis.section import sections_of
+from supportbot_dagster.synthesis.teacher import RecordedTeacher, RuleTeacher, load_recordings
 
 SAMPLE = Path(supportbot_dagster.__file__).parent / "sample"
 PRODUCT = load_product(sample_product_file())

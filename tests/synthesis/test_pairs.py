@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from supportbot_dagster.synthesis import pairs as pairs_module
-from supportbot_dagster.synthesis.pairs import (
-    MAX_ANSWER_WORDS,
-    reject_reason,
-    sections_of,
-    synthesize,
-)
-from supportbot_dagster.synthesis.teacher import Pair, SectionText
+from supportbot_dagster.synthesis.pairs import MAX_ANSWER_WORDS, reject_reason, synthesize
+from supportbot_dagster.synthesis.section import SectionText, sections_of
+from supportbot_dagster.synthesis.teacher import Pair, Phrased, Usage
 
 MARKDOWN = (
     "Open **Settings > General** and type the [new name](https://x.example/a).\n\n"
@@ -81,8 +77,11 @@ class Fixed:
     def __init__(self, said: Mapping[str, Sequence[Pair]]) -> None:
         self._said = said
 
-    def pairs(self, section: SectionText) -> Sequence[Pair]:
-        return self._said.get(section.key, ())
+        self.usage = Usage()
+
+    def phrase(self, sections: Sequence[SectionText]) -> Iterator[Phrased]:
+        for section in sections:
+            yield Phrased(section, self._said.get(section.key, ()))
 
 
 def page(url: str, *anchors: str) -> dict[str, object]:

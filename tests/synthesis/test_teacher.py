@@ -8,12 +8,8 @@ import pytest
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.synthesis.pairs import reject_reason
-from supportbot_dagster.synthesis.teacher import (
-    RecordedTeacher,
-    RuleTeacher,
-    SectionText,
-    load_recordings,
-)
+from supportbot_dagster.synthesis.section import SectionText
+from supportbot_dagster.synthesis.teacher import RecordedTeacher, RuleTeacher, load_recordings
 
 MARKDOWN = (
     "### Steps\n\nOpen **Settings > General** and type the [new name](https://x.example/a). "
@@ -97,13 +93,15 @@ def test_rules_are_silent_where_there_is_nothing_honest_to_say(where: SectionTex
 def test_a_recording_is_replayed_and_the_rest_goes_to_the_fallback(tmp_path: Path) -> None:
     recordings = load_recordings(record(tmp_path, line("known")))
     teacher = RecordedTeacher(recordings, RuleTeacher(), "v1")
-    replayed = teacher.pairs(section("Change it", content_hash="known"))
+    edited, known = section("Change it", content_hash="edited since"), section(content_hash="known")
+    phrased = list(teacher.phrase([edited, known]))
+    assert [item.section for item in phrased] == [edited, known]
+    fallen, replayed = phrased[0].pairs, phrased[1].pairs
     assert [(pair.question, pair.style) for pair in replayed] == [
         ("How?", "correct"),
         ("hw", "typo"),
     ]
     assert {pair.answer for pair in replayed} == {"Recorded answer."}
-    fallen = teacher.pairs(section("Change it", content_hash="edited since"))
     assert [pair.question for pair in fallen] == ["How do I change it?", "how to change it"]
 
 

@@ -1,0 +1,374 @@
+"""The teacher that asks a language model at any OpenAI-compatible endpoint.
+
+What lives here: the requests with their retries, concurrency and budget, and the memory of replies
+that were paid for. What does not: what is asked (:mod:`supportbot_dagster.synthesis.prompt`),
+filters, and where key and address come from (:mod:`supportbot_dagster.resources.teacher_model`).
+
+Every reply is kept as soon as it comes, under the model, the prompt's fingerprint and the section's
+hash. So a section is asked about once, whatever happens to the run, until it is edited.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from upath import UPath
+
+from supportbot_dagster.errors import UserError
+from supportbot_dagster.hashing import sha256_text
+from supportbot_dagster.synthesis.prompt import Prompt, parse_reply
+from supportbot_dagster.synthesis.section import SectionText
+from supportbot_dagster.synthesis.teacher import Phrased, Usage, pairs_of
+
+ATTEMPTS = 3
+"""Requests for one section whose answers are no use, before it is given up."""
+_OPTIONAL = ("response_format", "temperature", "max_tokens")
+"""Settings of a request that some endpoints refuse; the last has another name there."""
+MAX_OUTPUT_TOKENS = 1500
+"""Room for an answer, a quote and ten questions; asked again with twice as much if cut off."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the model is and how it is asked.
+
+    Args:
+        base_url: address of the API, such as ``https://api.openai.com/v1``.
+        model: the model's name there.
+        api_key: secret; never shown, logged or written.
+        temperature: sampling temperature, 0 to 2.
+        concurrency: requests in flight.
+        timeout_seconds: of one request.
+        max_retries: of one request, after 408, 409, 429, 5xx, a timeout or a lost connection; waits
+            as the endpoint's Retry-After says, else from 0.5 s doubling to 8 s.
+    """
+
+    base_url: str
+    model: str
+    api_key: str = field(repr=False)
+    temperature: float = 0.7
+    concurrency: int = 8
+    timeout_seconds: float = 120.0
+    max_retries: int = 6
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one run may spend; None for no limit.
+
+    Args:
+        tokens: sent and received.
+        cost: in the currency of the prices.
+        input_price: for a million tokens sent.
+        output_price: for a million tokens received.
+    """
+
+    tokens: int | None = None
+    cost: float | None = None
+    input_price: float | None = None
+    output_price: float | None = None
+
+    def price(self, sent: int, received: int) -> float | None:
+        """What the tokens cost, or None where a price is not known."""
+        if self.input_price is None or self.output_price is None:
+            return None
+        return (sent * self.input_price + received * self.output_price) / 1e6
+
+
+class ReplyStore:
+    """Replies that were paid for, one JSON file each.
+
+    Args:
+        folder: where they stand, a local folder or one of an object store.
+    """
+
+    def __init__(self, folder: UPath) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """A kept reply, or None. One that cannot be read counts as none and is paid again."""
+        try:
+            found = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) and "content" in found else None
+
+    def put(self, key: str, reply: dict[str, Any]) -> None:
+        """Keep a reply; it is there whole or not at all."""
+        text = json.dumps(reply, ensure_ascii=False, indent=1)
+        target = self._folder / f"{key}.json"
+        if getattr(target, "protocol", "") not in ("", "file", "local"):
+            target.write_text(text, encoding="utf-8")
+            return
+        path = Path(target.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{uuid4().hex}")
+        try:
+            draft.write_text(text, encoding="utf-8")
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came back of one request.
+
+    Args:
+        content: the message's text.
+        refused: whether the model or its filter declined.
+        cut_off: whether it ran out of room.
+    """
+
+    content: str
+    refused: bool
+    cut_off: bool
+
+
+class _Spent(Exception):
+    """The budget does not allow another request."""
+
+
+class ModelTeacher:
+    """Asks a model about each section, several at a time.
+
+    Args:
+        endpoint: the model.
+        prompt: what it is asked.
+        store: replies of earlier runs.
+        budget: what this run may spend.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, prompt: Prompt, store: ReplyStore, budget: Budget | None = None
+    ) -> None:
+        self._endpoint = endpoint
+        self._prompt = prompt
+        self._store = store
+        self._budget = budget or Budget()
+        self._lock = threading.Lock()
+        self._reserved = Usage(cost=0.0)
+        self._without: frozenset[str] = frozenset()
+        self._client: Any = None
+        self.usage = Usage(cost=self._budget.price(0, 0))
+
+    @property
+    def version(self) -> str:
+        """The model and the prompt's fingerprint."""
+        return f"{self._endpoint.model}@{self._prompt.version}"
+
+    def phrase(self, sections: Sequence[SectionText]) -> Iterator[Phrased]:
+        """The pairs of each section; replies that are kept cost nothing.
+
+        Raises:
+            UserError: if the budget is used up, or the endpoint refuses the key or the model, or
+                does not answer in spite of all retries. What was answered until then is kept.
+        """
+        ahead = 2 * self._endpoint.concurrency
+        waiting: deque[tuple[SectionText, Future[dict[str, Any]]]] = deque()
+        left = iter(sections)
+        done = 0
+        pool = ThreadPoolExecutor(self._endpoint.concurrency, thread_name_prefix="teacher")
+        try:
+            while True:
+                while len(waiting) < ahead and (section := next(left, None)) is not None:
+                    waiting.append((section, pool.submit(self._reply, section)))
+                if not waiting:
+                    return
+                section, future = waiting.popleft()
+                try:
+                    reply = future.result()
+                except _Spent:
+                    # what is in flight is paid for: it comes home before the run ends
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise UserError(self._spent(done, len(sections))) from None
+                done += 1
+                yield self._phrased(section, reply)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _phrased(self, section: SectionText, reply: dict[str, Any]) -> Phrased:
+        if reply["fault"]:
+            return Phrased(section, (), reply["fault"])
+        return Phrased(section, pairs_of(parse_reply(reply["content"])))
+
+    def _spent(self, done: int, total: int) -> str:
+        what = f"{self.usage.tokens} tokens"
+        if self.usage.cost is not None:
+            what += f" and {self.usage.cost:.2f} of money"
+        return (
+            f"the teacher's budget is used up ({what} in {self.usage.calls} calls of this run), "
+            f"with {total - done} of {total} sections left. All replies are kept: materialize "
+            "synthesized_pairs again to go on, or raise teacher.budget_tokens or "
+            "teacher.budget_cost."
+        )
+
+    # --- one section, on a thread of the pool ----------------------------------------------------
+
+    def _reply(self, section: SectionText) -> dict[str, Any]:
+        key = f"{self._slug}/{self._prompt.version}/{section.content_hash}"
+        kept = self._store.get(key)
+        if kept is not None:
+            with self._lock:
+                self.usage.cached += 1
+            return kept
+        reply = self._ask(section)
+        self._store.put(key, reply)
+        return reply
+
+    @property
+    def _slug(self) -> str:
+        """The model and its endpoint as a folder's name; two models never share one."""
+        name = "".join(c if c.isalnum() or c in "-._" else "-" for c in self._endpoint.model)
+        address = sha256_text(f"{self._endpoint.base_url}\n{self._endpoint.model}")
+        return f"{name[:60]}-{address[:8]}"
+
+    def _ask(self, section: SectionText) -> dict[str, Any]:
+        """Ask until the answer is of use, at most :data:`ATTEMPTS` times."""
+        room = MAX_OUTPUT_TOKENS
+        fault, content = "", ""
+        for _ in range(ATTEMPTS):
+            answer = self._complete(section, room)
+            content = answer.content
+            if answer.refused:
+                fault = "the model refused"
+                continue
+            if answer.cut_off:
+                fault, room = "the reply was cut off", 2 * room
+                continue
+            try:
+                parse_reply(content)
+            except ValueError:
+                fault = "the reply is not in the form that was asked for"
+                continue
+            return {"content": content, "fault": ""}
+        return {"content": content, "fault": fault}
+
+    def _complete(self, section: SectionText, room: int) -> Completion:
+        import openai
+
+        messages = self._prompt.messages(section)
+        sent = math.ceil(sum(len(message["content"]) for message in messages) / 2)
+        reserved = self._reserve(sent, room)
+        try:
+            while True:
+                without = self._without
+                try:
+                    answer = self._connect().chat.completions.create(
+                        model=self._endpoint.model,
+                        messages=messages,
+                        **self._options(room, without),
+                    )
+                    return self._account(answer, sent)
+                except openai.BadRequestError as error:
+                    # endpoints and models differ in what they take; the reply is checked anyway
+                    named = {name for name in _OPTIONAL if name in str(error)} - without
+                    if not named:
+                        raise
+                    with self._lock:
+                        self._without = self._without | named
+        except openai.OpenAIError as error:
+            raise UserError(self._refused(error)) from None
+        finally:
+            self._release(reserved)
+
+    def _options(self, room: int, without: frozenset[str]) -> dict[str, Any]:
+        """The settings of a request, without those that the endpoint does not take."""
+        options = {
+            "temperature": self._endpoint.temperature,
+            "response_format": self._prompt.response_format,
+            "max_tokens": room,
+        }
+        if "max_tokens" in without:
+            options["max_completion_tokens"] = room
+        return {name: value for name, value in options.items() if name not in without}
+
+    def _connect(self) -> Any:
+        import openai
+
+        with self._lock:
+            if self._client is None:
+                self._client = openai.OpenAI(
+                    base_url=self._endpoint.base_url,
+                    api_key=self._endpoint.api_key,
+                    timeout=self._endpoint.timeout_seconds,
+                    max_retries=self._endpoint.max_retries,
+                )
+            return self._client
+
+    def _account(self, answer: Any, sent: int) -> Completion:
+        """Count what an answer cost, and take from it what is needed."""
+        choice = answer.choices[0] if answer.choices else None
+        content = (choice.message.content or "") if choice else ""
+        used = answer.usage
+        prompt = used.prompt_tokens if used else sent
+        completion = used.completion_tokens if used else math.ceil(len(content) / 2)
+        with self._lock:
+            self.usage.calls += 1
+            self.usage.prompt_tokens += prompt
+            self.usage.completion_tokens += completion
+            price = self._budget.price(prompt, completion)
+            if price is not None and self.usage.cost is not None:
+                self.usage.cost += price
+        refusal = choice is not None and (
+            getattr(choice.message, "refusal", None) or choice.finish_reason == "content_filter"
+        )
+        cut_off = choice is not None and choice.finish_reason == "length"
+        return Completion(content, bool(refusal), cut_off)
+
+    # --- the budget ----------------------------------------------------------------------------
+
+    def _reserve(self, sent: int, received: int) -> tuple[int, float]:
+        """Set aside what a request can cost at most, so that no answer ever exceeds the budget."""
+        tokens = sent + received
+        cost = self._budget.price(sent, received) or 0.0
+        with self._lock:
+            held, reserved = self.usage, self._reserved
+            if (
+                self._budget.tokens is not None
+                and held.tokens + reserved.prompt_tokens + tokens > self._budget.tokens
+            ):
+                raise _Spent
+            if (
+                self._budget.cost is not None
+                and (held.cost or 0.0) + (reserved.cost or 0.0) + cost > self._budget.cost
+            ):
+                raise _Spent
+            reserved.prompt_tokens += tokens
+            reserved.cost = (reserved.cost or 0.0) + cost
+        return tokens, cost
+
+    def _release(self, reserved: tuple[int, float]) -> None:
+        with self._lock:
+            self._reserved.prompt_tokens -= reserved[0]
+            self._reserved.cost = (self._reserved.cost or 0.0) - reserved[1]
+
+    def _refused(self, error: Exception) -> str:
+        """One line on what the endpoint said, without the key."""
+        import openai
+
+        where = f"the teacher model {self._endpoint.model!r} at {self._endpoint.base_url}"
+        kept = "What was answered is kept; materialize synthesized_pairs again to go on."
+        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+            return f"{where} refuses the key. Set SUPPORTBOT_TEACHER_API_KEY. {kept}"
+        if isinstance(error, openai.NotFoundError):
+            return (
+                f"{where} was not found. Mend SUPPORTBOT_TEACHER_MODEL or "
+                "SUPPORTBOT_TEACHER_BASE_URL."
+            )
+        if isinstance(error, openai.APIStatusError):
+            said = " ".join(str(error.message).split())[:160]
+            return f"{where} answers with HTTP {error.status_code} ({said}). {kept}"
+        if isinstance(error, openai.APITimeoutError):
+            return f"{where} did not answer within {self._endpoint.timeout_seconds:g} s. {kept}"
+        return f"{where} cannot be reached. Check SUPPORTBOT_TEACHER_BASE_URL. {kept}"

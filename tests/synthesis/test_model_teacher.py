@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from upath import UPath
+
+from supportbot_dagster.errors import UserError
+from supportbot_dagster.hashing import sha256_text
+from supportbot_dagster.synthesis.model_teacher import (
+    ATTEMPTS,
+    MAX_OUTPUT_TOKENS,
+    Budget,
+    Endpoint,
+    ModelTeacher,
+    ReplyStore,
+)
+from supportbot_dagster.synthesis.prompt import Prompt
+from supportbot_dagster.synthesis.section import SectionText
+from supportbot_dagster.synthesis.teacher import Phrased, RecordedTeacher
+from tests.synthesis.chat_server import ChatServer, chat_server
+
+KEY = "sk-test-4f1c0a77"
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with chat_server() as state:
+        yield state
+
+
+def sections(count: int) -> list[SectionText]:
+    return [
+        SectionText(
+            f"https://d.example/{n}", sha256_text(f"hash {n}"), ("Guide", f"Part {n}"), f"Text {n}."
+        )
+        for n in range(count)
+    ]
+
+
+def teacher(
+    server: ChatServer,
+    folder: Path,
+    *,
+    budget: Budget | None = None,
+    model: str = "m1",
+    product: str = "Acme",
+    timeout: float = 20.0,
+    retries: int = 4,
+    concurrency: int = 4,
+) -> ModelTeacher:
+    endpoint = Endpoint(
+        server.url,
+        model,
+        KEY,
+        timeout_seconds=timeout,
+        max_retries=retries,
+        concurrency=concurrency,
+    )
+    return ModelTeacher(endpoint, Prompt(product, 5), ReplyStore(UPath(folder)), budget)
+
+
+def ask(asked: ModelTeacher, wanted: list[SectionText]) -> list[Phrased]:
+    return list(asked.phrase(wanted))
+
+
+def test_sections_are_phrased_in_their_order_and_counted(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    wanted = sections(12)
+    asked = teacher(
+        server, tmp_path, budget=Budget(input_price=2.0, output_price=10.0), concurrency=3
+    )
+    server.seconds = 0.05
+    phrased = ask(asked, wanted)
+    assert [item.section for item in phrased] == wanted
+    assert [item.pairs[0].answer for item in phrased] == [f"Text {n}." for n in range(12)]
+    assert phrased[3].pairs[1].question == "part 3 pls"
+    assert phrased[3].pairs[1].style == "search"
+    usage = asked.usage
+    assert (usage.calls, usage.cached) == (12, 0)
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.tokens) == (4800, 1200, 6000)
+    assert usage.cost == pytest.approx(12 * (400 * 2 + 100 * 10) / 1e6)
+    assert server.keys == {f"Bearer {KEY}"}
+    assert 1 < server.in_flight <= 3
+    assert server.requests[0]["response_format"]["json_schema"]["strict"] is True
+
+
+def test_a_rerun_asks_nothing_and_an_edit_asks_for_its_section_alone(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    wanted = sections(6)
+    first = ask(teacher(server, tmp_path), wanted)
+    again = teacher(server, tmp_path)
+    assert ask(again, wanted) == first
+    assert (again.usage.calls, again.usage.cached, len(server.requests)) == (0, 6, 6)
+    edited = [*wanted]
+    edited[2] = SectionText(wanted[2].key, sha256_text("new"), ("Guide", "Part 2"), "New text.")
+    third = teacher(server, tmp_path)
+    assert [item.pairs[0].answer for item in ask(third, edited)][2] == "New text."
+    assert (third.usage.calls, third.usage.cached) == (1, 5)
+
+
+def test_another_model_or_prompt_is_another_question(server: ChatServer, tmp_path: Path) -> None:
+    ask(teacher(server, tmp_path), sections(1))
+    for other in (
+        teacher(server, tmp_path, model="m2"),
+        teacher(server, tmp_path, product="Other"),
+    ):
+        assert other.version != teacher(server, tmp_path).version
+        ask(other, sections(1))
+        assert other.usage.calls == 1
+
+
+@pytest.mark.parametrize(
+    "step", ["not json", "wrong shape", "cut off", "refused", "filtered", "empty"]
+)
+def test_a_useless_reply_is_asked_for_again(server: ChatServer, tmp_path: Path, step: str) -> None:
+    server.script.append(step)
+    asked = teacher(server, tmp_path)
+    [phrased] = ask(asked, sections(1))
+    assert phrased.fault == ""
+    assert len(phrased.pairs) == 2
+    assert asked.usage.calls == 2
+    room = [body["max_tokens"] for body in server.requests]
+    assert room == [MAX_OUTPUT_TOKENS, MAX_OUTPUT_TOKENS * (2 if step == "cut off" else 1)]
+
+
+@pytest.mark.parametrize(
+    ("step", "fault"),
+    [
+        ("not json", "the reply is not in the form that was asked for"),
+        ("cut off", "the reply was cut off"),
+        ("refused", "the model refused"),
+    ],
+)
+def test_a_section_that_gets_no_useful_reply_is_named_and_not_paid_for_again(
+    server: ChatServer, tmp_path: Path, step: str, fault: str
+) -> None:
+    server.script.extend([step] * ATTEMPTS)
+    [phrased] = ask(teacher(server, tmp_path), sections(1))
+    assert (phrased.fault, list(phrased.pairs)) == (fault, [])
+    again = teacher(server, tmp_path)
+    assert ask(again, sections(1)) == [phrased]
+    assert again.usage.calls == 0
+
+
+def test_storms_of_429_and_5xx_are_waited_out(server: ChatServer, tmp_path: Path) -> None:
+    server.script.extend([("429", 0.2), 503, ("429", 0.1), 500, ("429", 0.3)])
+    asked = teacher(server, tmp_path, concurrency=2)
+    started = time.monotonic()
+    assert [item.fault for item in ask(asked, sections(3))] == ["", "", ""]
+    assert time.monotonic() - started >= 0.3
+    assert asked.usage.calls == 3
+    assert len(server.requests) == 8
+
+
+def test_a_request_that_hangs_is_sent_again(server: ChatServer, tmp_path: Path) -> None:
+    server.script.append("slow")
+    asked = teacher(server, tmp_path, timeout=0.6)
+    [phrased] = ask(asked, sections(1))
+    assert phrased.fault == ""
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (401, "refuses the key. Set SUPPORTBOT_TEACHER_API_KEY"),
+        (403, "refuses the key"),
+        (404, "was not found. Mend SUPPORTBOT_TEACHER_MODEL"),
+        (400, r"answers with HTTP 400 \(.*status 400"),
+        (503, "answers with HTTP 503"),
+    ],
+)
+def test_an_endpoint_that_refuses_ends_in_one_line_without_the_key(
+    server: ChatServer, tmp_path: Path, step: int, said: str
+) -> None:
+    server.script.extend([step] * 10)
+    with pytest.raises(UserError, match=said) as caught:
+        ask(teacher(server, tmp_path, retries=1), sections(1))
+    assert KEY not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
+    gone = ChatServer()
+    gone.url = "http://127.0.0.1:9/v1"
+    with pytest.raises(UserError, match=r"cannot be reached\. Check SUPPORTBOT_TEACHER_BASE_URL"):
+        ask(teacher(gone, tmp_path, retries=0), sections(1))
+
+
+@pytest.mark.parametrize("rejected", ["response_format", "temperature", "max_tokens"])
+def test_settings_that_an_endpoint_does_not_take_are_left_out(
+    server: ChatServer, tmp_path: Path, rejected: str
+) -> None:
+    server.rejects.add(rejected)
+    server.fence = True
+    asked = teacher(server, tmp_path, concurrency=1)
+    assert [item.fault for item in ask(asked, sections(3))] == ["", "", ""]
+    assert [rejected in body for body in server.requests] == [True, False, False, False]
+    if rejected == "max_tokens":
+        assert server.requests[1]["max_completion_tokens"] == MAX_OUTPUT_TOKENS
+
+
+def test_the_token_budget_is_never_exceeded_and_what_was_paid_is_kept(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    wanted = sections(20)
+    # a request may take 500 tokens but 1,500 are set aside for its answer
+    budget = Budget(tokens=9_000)
+    asked = teacher(server, tmp_path, budget=budget)
+    with pytest.raises(
+        UserError, match=r"budget is used up .* sections left\. All replies are kept"
+    ):
+        ask(asked, wanted)
+    assert 0 < asked.usage.tokens <= 9_000
+    assert asked.usage.calls == len(server.requests)
+    paid = len(server.requests)
+    rest = teacher(server, tmp_path)
+    assert len(ask(rest, wanted)) == 20
+    assert (rest.usage.cached, rest.usage.calls) == (paid, 20 - paid)
+
+
+def test_the_money_budget_stops_as_well(server: ChatServer, tmp_path: Path) -> None:
+    budget = Budget(cost=0.05, input_price=5.0, output_price=20.0)
+    asked = teacher(server, tmp_path, budget=budget)
+    with pytest.raises(UserError, match=r"and 0\.0\d of money"):
+        ask(asked, sections(30))
+    assert asked.usage.cost is not None
+    assert 0 < asked.usage.cost <= 0.05
+
+
+def test_a_kept_reply_that_is_damaged_is_paid_for_again(server: ChatServer, tmp_path: Path) -> None:
+    ask(teacher(server, tmp_path), sections(1))
+    [kept] = tmp_path.rglob("*.json")
+    kept.write_text(kept.read_text()[:20])
+    asked = teacher(server, tmp_path)
+    assert ask(asked, sections(1))[0].fault == ""
+    assert asked.usage.calls == 1
+    assert json.loads(kept.read_text())["fault"] == ""
+
+
+def test_the_key_is_in_no_file_and_in_no_repr(server: ChatServer, tmp_path: Path) -> None:
+    asked = teacher(server, tmp_path)
+    ask(asked, sections(2))
+    assert KEY not in repr(Endpoint(server.url, "m", KEY))
+    assert all(KEY not in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_recordings_come_first(server: ChatServer, tmp_path: Path) -> None:
+    wanted = sections(3)
+    from supportbot_dagster.synthesis.prompt import TeacherReply
+
+    reply = TeacherReply(answer="Recorded.", evidence="Text 1.", questions=())
+    behind = teacher(server, tmp_path)
+    both = RecordedTeacher({wanted[1].content_hash: reply}, behind, "v")
+    assert [len(item.pairs) for item in both.phrase(wanted)] == [2, 0, 2]
+    assert both.usage.calls == 2
+    assert server.asked["Guide > Part 1"] == 0
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+from upath import UPath
+from tests.synthesis.test_model_teacher import sections
+from supportbot_dagster.synthesis.model_teacher import Endpoint, ModelTeacher, ReplyStore
+from supportbot_dagster.synthesis.prompt import Prompt
+endpoint = Endpoint(sys.argv[1], "m1", "k", concurrency=2)
+teacher = ModelTeacher(endpoint, Prompt("Acme", 5), ReplyStore(UPath(sys.argv[2])))
+for phrased in teacher.phrase(sections(40)):
+    print(phrased.section.key, flush=True)
+"""
+
+
+def test_a_kill_half_way_loses_no_reply_that_came(server: ChatServer, tmp_path: Path) -> None:
+    server.seconds = 0.05
+    repository = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, server.url, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+    )
+    assert process.stdout is not None
+    for _ in range(8):
+        assert process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    time.sleep(0.3)
+    before = len(server.requests)
+    rest = teacher(server, tmp_path)
+    assert [item.fault for item in ask(rest, sections(40))] == [""] * 40
+    # in flight at the kill were two; of these alone the answer may be lost
+    assert rest.usage.cached >= 8
+    assert rest.usage.cached >= before - 2
+    assert rest.usage.calls == 40 - rest.usage.cached
