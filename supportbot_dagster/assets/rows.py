@@ -29,7 +29,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="rows",
             kinds={"jsonl"},
-            version="1",
+            version="2",
             settings=[
                 house.content(product.teacher.recordings, "teacher"),
                 *_asked_of(product),
@@ -44,7 +44,8 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         store: ArtifactStore,
     ) -> dg.Output[Rows]:
         teacher = teacher_model.teacher(product, store)
-        result = synthesize(docs_crawl, teacher, log_progress(context))
+        own = frozenset(product.name.lower().split())
+        result = synthesize(docs_crawl, teacher, log_progress(context), own)
         rows = [row.to_dict() for row in result.rows]
         styles: dict[str, int] = {}
         for row in result.rows:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from supportbot_dagster.synthesis import pairs as pairs_module
-from supportbot_dagster.synthesis.pairs import MAX_ANSWER_WORDS, reject_reason, synthesize
+from supportbot_dagster.synthesis import filters
+from supportbot_dagster.synthesis.pairs import synthesize
 from supportbot_dagster.synthesis.section import SectionText, sections_of
 from supportbot_dagster.synthesis.teacher import Pair, Phrased, Usage
 
@@ -14,59 +14,12 @@ MARKDOWN = (
     "Open **Settings > General** and type the [new name](https://x.example/a).\n\n"
     "The old address redirects for 30 days."
 )
-SECTION = SectionText("https://d.example/a.html#url", "hash", ("Workspace", "Change URL"), MARKDOWN)
 GOOD = Pair(
     "How do I change the URL?",
     "Open Settings > General and type the new name. The old one redirects for 30 days.",
     "The old address redirects for 30 days.",
     "correct",
 )
-
-
-def test_a_good_pair_passes() -> None:
-    assert reject_reason(GOOD, SECTION) is None
-    marked = replace(GOOD, evidence="open settings general and type the new name")
-    assert reject_reason(marked, SECTION) is None, "markup and case do not hide a quote"
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"question": "  "}, "empty question"),
-        ({"answer": "Open Settings > General."}, "answer length"),
-        ({"answer": "word " * (MAX_ANSWER_WORDS + 1)}, "answer length"),
-        (
-            {"answer": "I do not have access to your workspace. Please ask your owner to do it."},
-            "answer is a deflection",
-        ),
-        ({"evidence": "The old address redirects for 60 days."}, "evidence not in the section"),
-        ({"evidence": ""}, "evidence not in the section"),
-        ({"evidence": "..."}, "evidence not in the section"),
-        (
-            {"answer": "Open Settings > General and type it. The old one redirects for 90 days."},
-            "fact not in the section",
-        ),
-        (
-            {"answer": "Open Settings > Billing and type the new name there. Then click Save."},
-            "fact not in the section",
-        ),
-        (
-            {"answer": "Press Cmd+U and type the new name in the field there, then click Save."},
-            "fact not in the section",
-        ),
-        (
-            {"answer": "Go to https://x.example/b and type the new name there, then click Save."},
-            "fact not in the section",
-        ),
-    ],
-)
-def test_each_fault_has_its_reason(changes: Mapping[str, str], reason: str) -> None:
-    assert reject_reason(replace(GOOD, **changes), SECTION) == reason
-
-
-def test_sympathy_is_no_deflection() -> None:
-    kind = replace(GOOD, answer="I'm sorry to hear that. " + GOOD.answer)
-    assert reject_reason(kind, SECTION) is None
 
 
 class Fixed:
@@ -125,7 +78,8 @@ def test_rows_rejects_and_silence_add_up() -> None:
     assert {row.source_hash for row in result.rows} == {"hash of one", "hash of two"}
     assert result.reject_counts == {
         "fact not in the section": 1,
-        "same question as another section's": 2,
+        "near copy of another phrasing": 1,
+        "near copy of another section's question": 1,
     }
     assert result.silent_sections == ["https://d.example/a.html"]
     assert calls[-1] == ("sections phrased", 3, 3)
@@ -136,12 +90,12 @@ def test_near_duplicates_within_a_section_are_told_apart_from_new_wordings() -> 
     other = replace(GOOD, question="Where do I rename our address?")
     result = synthesize(PAGES, Fixed({ONE: [GOOD, near, other]}))
     assert [row.question for row in result.rows] == [GOOD.question, other.question]
-    assert result.reject_counts == {"near-duplicate question": 1}
+    assert result.reject_counts == {"near copy of another phrasing": 1}
 
 
 def test_a_wrong_fact_would_be_taught_without_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = replace(GOOD, answer=GOOD.answer.replace("30", "31"))
     assert synthesize(PAGES, Fixed({ONE: [wrong]})).rows == []
-    monkeypatch.setattr(pairs_module, "unsupported", lambda text, sources: [])
+    monkeypatch.setattr(filters, "unsupported", lambda text, sources: [])
     (taught,) = synthesize(PAGES, Fixed({ONE: [wrong]})).rows
     assert "31 days" in taught.output

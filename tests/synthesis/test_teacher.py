@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.synthesis.pairs import reject_reason
+from supportbot_dagster.synthesis.filters import Checked, reject_reasons
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import RecordedTeacher, RuleTeacher, load_recordings
 
@@ -71,7 +71,7 @@ def test_the_rules_answer_is_the_section_s_own_and_passes_the_filters() -> None:
         assert pair.answer.startswith("Open Settings > General and type the new name.")
         assert "code 99" not in pair.answer
         assert "|" not in pair.answer
-        assert reject_reason(pair, where) is None
+        assert reject_reasons([pair], Checked(where)) == [None]
     short = RuleTeacher(max_words=20).pairs(where)
     assert len(short[0].answer.split()) <= 20
 
