@@ -34,7 +34,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="dataset",
             kinds={"jsonl", "huggingface"},
-            version="2",
+            version="3",
             settings=[
                 product.dataset,
                 house.content(product.probes.file, "probes.yaml"),

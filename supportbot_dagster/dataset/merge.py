@@ -13,8 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rapidfuzz import fuzz, process
+from rapidfuzz import fuzz
 
+from supportbot_dagster.dataset.duplicates import MIN_COMPARED_WORDS, Questions, prepare
 from supportbot_dagster.dataset.rows import SPLITS, Row, Split, normalized_question
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
@@ -23,9 +24,8 @@ from supportbot_dagster.product import Dataset, Splits
 PROBE_SIMILARITY = 90.0
 """Token-sort ratio (0 to 100) from which a question counts as a probe's copy."""
 LEAK_SIMILARITY = 92.0
-"""Token-sort ratio from which a training question counts as a held-out question's copy."""
-MIN_COMPARED_WORDS = 2
-"""Questions this short are compared exactly: any two of them look alike."""
+"""Token-sort ratio from which a question counts as a copy of another source's."""
+_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     """Merge the three buckets into one dataset.
 
     A bucket's quota counts training rows; what is held out comes on top, in proportion, so that
-    measuring takes nothing from training. Rows beyond a quota are left out by hash order, so that
-    the choice is stable when rows are added; a bucket below its quota falls short and nothing is
-    repeated. A training row whose question nearly copies a held-out one is left out, and so is any
-    row that copies a probe.
+    measuring takes nothing from training. Rows are taken in the order of their hashes, so that the
+    choice is stable when rows are added; what a quota does not reach is left out, a bucket below
+    its quota falls short, and nothing is repeated. A row whose question nearly copies one that is
+    held out, or that another page, thread or family trains already, is left out, and so is any row
+    that copies a probe. Time and memory grow with the number of rows, and with n log n by sorting.
 
     Raises:
         UserError: if no training row remains in the docs bucket.
@@ -110,26 +111,29 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         "tickets": round(settings.target_rows * shares.tickets),
         "refusals": round(settings.target_rows * shares.refusals),
     }
-    used: list[Row] = []
-    available: dict[str, int] = {}
-    for name, quota in quotas.items():
-        by_split: dict[str, list[Row]] = defaultdict(list)
+    split_rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for name in quotas:
         for row in _split(by_bucket[name], settings.splits, settings.seed):
-            by_split[row.split].append(row)
-        available[name] = len(by_split["train"])
-        over = 0
-        for split, rows_of_split in by_split.items():
+            split_rows[row.split, name].append(row)
+    used: list[Row] = []
+    held = Questions(LEAK_SIMILARITY)
+    trained = Questions(LEAK_SIMILARITY)
+    # what is held out is chosen first, so that it is training that gives way to it
+    for split in ("test", "calibration", "validation", "train"):
+        for name, quota in quotas.items():
+            candidates = split_rows[split, name]
             limit = _limit(split, quota, settings.splits)
-            over += max(0, len(rows_of_split) - limit)
-            used += sorted(rows_of_split, key=lambda row: sha256_text(row.id))[:limit]
-        if over:
-            left_out[f"over the quota of {name}"] += over
+            chosen, reasons = _choose(candidates, limit, held, trained)
+            used += chosen
+            left_out.update(reasons)
+            if over := len(candidates) - len(chosen) - reasons.total():
+                left_out[f"over the quota of {name}"] += over
 
-    used, leaks = _without_leaks(used)
-    left_out["nearly copies a held-out question"] += leaks
     counts: Counter[tuple[str, bool]] = Counter((row.bucket, row.split == "train") for row in used)
     buckets = {
-        name: BucketCount(quota, available[name], counts[name, True], counts[name, False])
+        name: BucketCount(
+            quota, len(split_rows["train", name]), counts[name, True], counts[name, False]
+        )
         for name, quota in quotas.items()
     }
     if not any(row.split == "train" and row.bucket == "docs" for row in used):
@@ -140,6 +144,39 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     order = {name: position for position, name in enumerate(SPLITS)}
     used.sort(key=lambda row: (order[row.split], row.bucket, row.id))
     return Merged(used, buckets, {key: value for key, value in sorted(left_out.items()) if value})
+
+
+def _choose(
+    candidates: Sequence[Row], limit: int, held: Questions, trained: Questions
+) -> tuple[list[Row], Counter[str]]:
+    """Up to ``limit`` rows of one split and bucket, by hash, and why others were passed over.
+
+    A source may phrase a question in several ways that are nearly alike; two sources may not.
+    """
+    chosen: list[Row] = []
+    passed: Counter[str] = Counter()
+    ordered = sorted(candidates, key=lambda row: sha256_text(row.id))
+    for start in range(0, len(ordered), _BATCH):
+        if len(chosen) >= limit:
+            break
+        batch = ordered[start : start + _BATCH]
+        texts = [normalized_question(row.question) for row in batch]
+        for row, text, hashed in zip(batch, texts, prepare(texts), strict=True):
+            if len(chosen) >= limit:
+                break
+            group = f"{row.bucket} {row.group}"
+            if held.find(text, hashed) not in {None, group}:
+                passed["nearly copies a held-out question"] += 1
+                continue
+            if row.split == "train":
+                if trained.find(text, hashed) not in {None, group}:
+                    passed["nearly copies another row"] += 1
+                    continue
+                trained.add(group, text, hashed)
+            else:
+                held.add(group, text, hashed)
+            chosen.append(row)
+    return chosen, passed
 
 
 def _split(rows: Sequence[Row], splits: Splits, seed: int) -> list[Row]:
@@ -177,28 +214,3 @@ def _copies(one: str, other: str, threshold: float) -> bool:
     if min(len(one.split()), len(other.split())) <= MIN_COMPARED_WORDS:
         return one == other
     return fuzz.token_sort_ratio(one, other) >= threshold
-
-
-def _without_leaks(rows: Sequence[Row]) -> tuple[list[Row], int]:
-    """Drop training rows that nearly copy a held-out question; returns the rest and the number."""
-    held = {
-        normalized_question(row.question) for row in rows if row.split in ("calibration", "test")
-    }
-    # With their words sorted once, the plain ratio is the token-sort ratio.
-    compared = [_sorted_words(text) for text in held if len(text.split()) > MIN_COMPARED_WORDS]
-    kept: list[Row] = []
-    for row in rows:
-        if row.split not in ("calibration", "test"):
-            text = normalized_question(row.question)
-            if text in held:
-                continue
-            if len(text.split()) > MIN_COMPARED_WORDS and process.extractOne(
-                _sorted_words(text), compared, scorer=fuzz.ratio, score_cutoff=LEAK_SIMILARITY
-            ):
-                continue
-        kept.append(row)
-    return kept, len(rows) - len(kept)
-
-
-def _sorted_words(text: str) -> str:
-    return " ".join(sorted(text.split()))

@@ -41,8 +41,8 @@ _STOP = frozenset(
     "in into is it its just me my no not of off on one only or our out so than that the their them "
     "then there these they this those to too up us use used was we were what when where which "
     "while who why will with would you your also any all each every make made makes need needs "
-    "want get gets still after before again about once both more most other same such here it's don't "
-    "doesn't didn't isn't can't i'm i've please help hi hello thanks pls plz help way possible "
+    "want get gets still after before again about once both more most other same such here it's "
+    "don't doesn't didn't isn't can't i'm i've please hi hello thanks pls plz help way possible "
     "anyone someone something anything thing things".split()
 )
 _ENDINGS = (

@@ -209,7 +209,7 @@ def held_out_and_copies() -> tuple[Row, list[Row]]:
 
 def test_training_rows_that_nearly_copy_a_held_out_question_are_dropped() -> None:
     held, copies = held_out_and_copies()
-    merged = merge([held, *docs(), *copies[1:]], Dataset())
+    merged = merge([*copies[1:], *docs(), held], Dataset())
     assert held.id in {row.id for row in merged.of("test")}
     assert merged.left_out == {"nearly copies a held-out question": 3}
     exact = merge([held, *docs(), *copies[:1]], Dataset())
@@ -218,7 +218,7 @@ def test_training_rows_that_nearly_copy_a_held_out_question_are_dropped() -> Non
 
 def test_copies_would_stay_without_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     held, copies = held_out_and_copies()
-    monkeypatch.setattr(merge_module, "_without_leaks", lambda rows: (list(rows), 0))
+    monkeypatch.setattr(merge_module, "LEAK_SIMILARITY", 100.1)
     merged = merge([held, *docs(), *copies[1:]], Dataset())
     assert {row.id for row in copies[1:]} <= {row.id for row in merged.of("train")}
 
@@ -230,6 +230,34 @@ def test_a_copy_misspelt_in_every_word_is_dropped() -> None:
     assert merge([held, copy, *docs()], Dataset()).left_out == {
         "nearly copies a held-out question": 1
     }
+
+
+def test_two_sources_do_not_train_the_same_question_and_one_may_phrase_it_twice() -> None:
+    text = "where can i export all of my issues as a csv file"
+    own = [
+        one("docs", "https://d.example/x.html#a", 0, text),
+        one("docs", "https://d.example/x.html#a", 0, text.replace("issues", "isues")),
+    ]
+    merged = merge([*own, *docs()], Dataset())
+    assert {row.id for row in own} <= {row.id for row in merged.of("train")}
+    thread = next(
+        f"thread-{number}"
+        for number in range(1000)
+        if merge_module._split_of(f"thread-{number}", Splits(), 0) == "train"
+    )
+    other = one("tickets", thread, 0, text.replace("file", "files"))
+    merged = merge([*own, *docs(), other], Dataset())
+    assert merged.left_out == {"nearly copies another row": 1}
+    assert other.id not in {row.id for row in merged.rows}
+
+
+def test_a_quota_is_filled_past_rows_that_are_passed_over() -> None:
+    held, copies = held_out_and_copies()
+    settings = Dataset(target_rows=10, shares=Shares(docs=1, tickets=0, refusals=0))
+    many = merge([held, *docs(), *copies[1:]], settings.model_copy(update={"target_rows": 60}))
+    assert many.buckets["docs"].used == 60
+    few = merge([held, *docs(), *copies[1:]], settings)
+    assert few.buckets["docs"].used == 10
 
 
 def test_short_questions_are_compared_exactly() -> None:
