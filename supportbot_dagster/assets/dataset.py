@@ -30,7 +30,8 @@ def build(house: House) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         description="The three kinds of rows in the wanted shares, split by page, thread and "
-        "family, without the probes: train, validation, calibration and test JSONL and a card.",
+        "family, without the probes: train, validation, calibration and test JSONL, their schema "
+        "and a card.",
         **house.common(
             group="dataset",
             kinds={"jsonl", "huggingface"},
@@ -58,13 +59,14 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             product.dataset,
             [probe.question for probe in load_probes(product)],
         )
+        versions = {name: rows_version(rows) for name, rows in inputs.items()}
         with store.staging("merged_dataset") as folder:
-            write_dataset(merged, folder, product, context.partition_key)
+            write_dataset(merged, folder, product, context.partition_key, versions)
             artifact = store.publish(
                 folder,
                 manifest(
                     context,
-                    inputs={name: rows_version(rows) for name, rows in inputs.items()},
+                    inputs=versions,
                     parameters=product.dataset.model_dump(mode="json"),
                 ),
             )
@@ -95,7 +97,9 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                     ),
                     "rows wanted and used by bucket",
                 ),
-                "card": dg.MetadataValue.md(card(merged, product, context.partition_key)),
+                "card": dg.MetadataValue.md(
+                    card(merged, product, context.partition_key, versions).split("---\n", 2)[2]
+                ),
             },
         )
 

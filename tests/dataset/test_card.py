@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from supportbot_dagster.dataset.card import CARD, card, read_split, write_dataset
+from supportbot_dagster.dataset.card import (
+    CARD,
+    SCHEMA,
+    card,
+    read_split,
+    row_schema,
+    write_dataset,
+)
+from supportbot_dagster.dataset.claims import provable_bound, rows_needed
 from supportbot_dagster.dataset.merge import Merged, merge
 from supportbot_dagster.dataset.rows import SPLITS, Bucket, Row, make_row
 from supportbot_dagster.hashing import sha256_text
@@ -12,6 +21,7 @@ from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.product import Dataset, Product, load_product, sample_product_file
 
 SETTINGS = Dataset(target_rows=200)
+INPUTS = {"ticket_pairs": "v-tickets", "synthesized_pairs": "v-docs"}
 
 
 def one(bucket: Bucket, source: str, number: int) -> Row:
@@ -46,13 +56,13 @@ def merged() -> Merged:
 
 @pytest.fixture
 def folder(merged: Merged, product: Product, tmp_path: Path) -> Path:
-    write_dataset(merged, tmp_path, product, "2026-11")
+    write_dataset(merged, tmp_path, product, "2026-11", INPUTS)
     return tmp_path
 
 
 def test_four_splits_and_the_card(folder: Path, merged: Merged) -> None:
     assert {path.name for path in folder.iterdir()} == {
-        "train.jsonl", "validation.jsonl", "calibration.jsonl", "test.jsonl", CARD,
+        "train.jsonl", "validation.jsonl", "calibration.jsonl", "test.jsonl", CARD, SCHEMA,
     }  # fmt: skip
     for split in SPLITS:
         assert read_split(folder, split) == merged.of(split)
@@ -77,20 +87,77 @@ def test_the_card_tells_counts_shares_shortfalls_and_what_is_left_out(
 
 
 def test_the_same_rows_give_the_same_card(merged: Merged, product: Product) -> None:
-    assert card(merged, product, "2026-11") == card(merged, product, "2026-11")
+    assert card(merged, product, "2026-11", INPUTS) == card(merged, product, "2026-11", INPUTS)
     fewer = Merged(merged.rows[:-1], merged.buckets, merged.left_out)
-    assert card(fewer, product, "2026-11") != card(merged, product, "2026-11")
+    assert card(fewer, product, "2026-11", INPUTS) != card(merged, product, "2026-11", INPUTS)
 
 
+def test_the_card_tells_what_the_held_out_rows_can_prove(folder: Path, merged: Merged) -> None:
+    text = (folder / CARD).read_text(encoding="utf-8")
+    tickets = sum(row.bucket == "tickets" for row in merged.of("test"))
+    bound = provable_bound(tickets)
+    assert f"| test | answerable | {tickets} | {bound:.1%} fail |" in text
+    assert "To rule out a rate above 2% it takes 149 rows" in text
+
+
+def test_the_card_names_the_lineage_and_shows_rows_that_no_markup_breaks(
+    merged: Merged, product: Product
+) -> None:
+    text = card(merged, product, "2026-11", INPUTS)
+    assert "| synthesized_pairs | `v-docs` |" in text
+    odd = make_row(
+        question="a | b <PERSON>",
+        output="x | y",
+        bucket="docs",
+        source="https://d.example/#a",
+        source_hash="h",
+        style="s",
+    ).in_split("train")
+    shown = card(Merged([odd], merged.buckets, {}), product, "2026-11", INPUTS)
+    assert r"| docs | a \| b &lt;PERSON> | x \| y |" in shown
+
+
+@pytest.mark.parametrize(("bound", "rows"), [(0.02, 149), (0.05, 59), (0.01, 299)])
+def test_bounds_and_row_counts_are_each_others_inverse(bound: float, rows: int) -> None:
+    assert rows_needed(bound) == rows
+    assert provable_bound(rows) <= bound < provable_bound(rows - 1)
+
+
+def test_nothing_is_proved_by_no_rows() -> None:
+    assert provable_bound(0) == 1.0
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        rows_needed(0.0)
+
+
+def test_every_row_fits_the_schema_and_a_broken_one_does_not(folder: Path, merged: Merged) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))
+    assert schema == row_schema()
+    validator = jsonschema.Draft202012Validator(schema)
+    for row in merged.rows:
+        validator.validate(row.to_dict())
+    good = merged.rows[0].to_dict()
+    for change in (
+        {"split": ""},
+        {"bucket": "other"},
+        {"id": "X"},
+        {"instruction": "How?"},
+        {"a": 1},
+    ):
+        assert not validator.is_valid({**good, **change}), change
+
+
+@pytest.mark.parametrize("whole", [True, False])
 def test_the_datasets_library_reads_the_splits_as_they_are(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, whole: bool
 ) -> None:
     datasets = pytest.importorskip("datasets")
-    loaded = datasets.load_dataset(
-        "json",
-        data_files={split: str(folder / f"{split}.jsonl") for split in SPLITS},
-        cache_dir=str(tmp_path_factory.mktemp("datasets")),
-    )
+    cache = str(tmp_path_factory.mktemp("datasets"))
+    if whole:
+        loaded = datasets.load_dataset(str(folder), cache_dir=cache)
+    else:
+        files = {split: str(folder / f"{split}.jsonl") for split in SPLITS}
+        loaded = datasets.load_dataset("json", data_files=files, cache_dir=cache)
     assert set(loaded) == set(SPLITS)
     for split in SPLITS:
         assert loaded[split].to_list() == read_jsonl(folder / f"{split}.jsonl")
