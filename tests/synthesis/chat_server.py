@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,6 +32,7 @@ class ChatServer:
         keys: Authorization headers.
         in_flight: the most requests at one time.
         seconds: how long an answer takes.
+        reply: makes the content of a good answer of a request.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class ChatServer:
         self.in_flight = 0
         self.seconds = 0.0
         self.url = ""
+        self.reply: Callable[[dict[str, Any]], str] = good_reply
         self._now = 0
         self._lock = threading.Lock()
 
@@ -75,7 +77,7 @@ class ChatServer:
             return 429, {"Retry-After": str(step[1])}, {"error": {"message": "slow down"}}
         if isinstance(step, int):
             return step, {}, {"error": {"message": f"status {step}"}}
-        content, finish, refusal = good_reply(body), "stop", None
+        content, finish, refusal = self.reply(body), "stop", None
         if step == "slow":
             time.sleep(1.5)
         elif step == "not json":
