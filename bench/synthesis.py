@@ -1,8 +1,8 @@
 """What synthesis costs and how the merge grows: ``python bench/synthesis.py``.
 
-What lives here: the counts and the tables. What does not: the teacher's server, which is the one of
-the tests (``tests/synthesis/chat_server.py``): it speaks the API over real HTTP on loopback, and here
-it answers with the sample's recorded replies.
+What lives here: the counts and the tables. What does not: the teacher's server, which is the one
+of the tests (``tests/synthesis/chat_server.py``): it speaks the API over real HTTP on loopback,
+and here it answers with the sample's recorded replies.
 """
 
 from __future__ import annotations
