@@ -153,6 +153,45 @@ def status(
 
 
 @app.command()
+def review(
+    month: MonthOption = None,
+    product: ProductOption = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8787,
+) -> None:
+    """A page on loopback to judge the synthesized pairs of a month."""
+    import getpass
+
+    from werkzeug.serving import make_server
+
+    from supportbot_dagster.partitions import current_month
+    from supportbot_dagster.product import load_product
+    from supportbot_dagster.resources.artifact_store import ArtifactStore
+    from supportbot_dagster.review.app import create_app
+    from supportbot_dagster.review.candidates import FOLDER, from_records
+    from supportbot_dagster.review.verdicts import VerdictStore
+    from supportbot_dagster.settings import load_settings
+
+    settings = load_settings(product_file=product)
+    loaded = load_product(settings.product_file)
+    chosen = month or current_month()
+    store = ArtifactStore(root=settings.root, scratch=str(settings.home))
+    records = store.read_rows(FOLDER, chosen)
+    if records is None:
+        raise UserError(
+            f"{chosen} has no candidates yet. Materialize synthesized_pairs for that month first."
+        )
+    page = create_app(
+        from_records(records),
+        VerdictStore(settings.verdicts),
+        product=loaded.name,
+        reviewer=getpass.getuser(),
+    )
+    server = make_server("127.0.0.1", port, page, threaded=True)
+    print(f"review of {chosen} on http://127.0.0.1:{server.server_port} (Ctrl-C ends)", flush=True)
+    server.serve_forever()
+
+
+@app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="One customer question.")],
     bundle: Annotated[

@@ -20,6 +20,7 @@ from supportbot_dagster.resources.experiment_tracker import ExperimentTracker
 from supportbot_dagster.resources.model_runtime import ModelRuntime
 from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_model_of_environment
 from supportbot_dagster.resources.ticket_source import TicketSource
+from supportbot_dagster.review.verdicts import VerdictStore
 from supportbot_dagster.settings import Settings, load_settings
 
 
@@ -39,7 +40,7 @@ def build_definitions(
     """
     settings = settings or load_settings()
     product = product or load_product(settings.product_file)
-    house = House(product)
+    house = House(product, VerdictStore(settings.verdicts))
     assets = [
         asset
         for group in (sources, rows, dataset, model, evaluation, release)

@@ -352,7 +352,11 @@ class Probes(_Strict):
 
 
 class Product(_Strict):
-    """Everything that distinguishes one product's bot from another's."""
+    """Everything that distinguishes one product's bot from another's.
+
+    ``review`` says whether synthesized pairs train without a person's approval (``optional``), or
+    only those that ``supportbot review`` kept or edited (``required``).
+    """
 
     name: str = Field(min_length=1)
     slug: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
@@ -361,6 +365,7 @@ class Product(_Strict):
     docs: Docs = Docs()
     tickets: Tickets = Tickets()
     teacher: Teacher = Teacher()
+    review: Literal["optional", "required"] = "optional"
     refusals: Refusals = Refusals()
     probes: Probes = Probes()
     dataset: Dataset = Dataset()

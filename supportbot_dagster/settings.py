@@ -34,6 +34,11 @@ class Settings:
         return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster").resolve()
 
     @property
+    def verdicts(self) -> Path:
+        """Where the verdicts of the hand review are kept."""
+        return self.home / "review.sqlite"
+
+    @property
     def mlflow_uri(self) -> str:
         """MLflow's tracking URI (``MLFLOW_TRACKING_URI`` overrides; default SQLite)."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"

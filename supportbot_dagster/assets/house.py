@@ -20,6 +20,7 @@ from supportbot_dagster.hashing import sha256_json, sha256_path
 from supportbot_dagster.partitions import monthly_partitions
 from supportbot_dagster.product import SAMPLE, Product, sample_product_file
 from supportbot_dagster.progress import Progress
+from supportbot_dagster.review.verdicts import VerdictStore
 
 Rows = list[dict[str, Any]]
 """What a rows asset returns and its readers get."""
@@ -30,9 +31,15 @@ NETWORK_RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONE
 
 @dataclass(frozen=True)
 class House:
-    """One product's house: where its assets get their common settings from."""
+    """One product's house: where its assets get their common settings from.
+
+    Args:
+        product: the product.
+        verdicts: store of the hand review's verdicts; None for none.
+    """
 
     product: Product
+    verdicts: VerdictStore | None = None
 
     @property
     def partitions(self) -> dg.MonthlyPartitionsDefinition:

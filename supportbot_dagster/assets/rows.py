@@ -5,6 +5,8 @@ What lives here: four assets, one for each kind of row. What does not: how rows 
 :mod:`supportbot_dagster.dataset.ticket_rows`).
 """
 
+from dataclasses import replace
+
 import dagster as dg
 
 from supportbot_dagster.assets.house import House, Rows, counts, log_progress, rows_output, table
@@ -15,6 +17,9 @@ from supportbot_dagster.refusals.families import BUILTIN_FAMILIES, build_refusal
 from supportbot_dagster.refusals.near_miss import check_contrast
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_model_of_environment
+from supportbot_dagster.review.candidates import FOLDER as REVIEW
+from supportbot_dagster.review.candidates import to_records
+from supportbot_dagster.review.verdicts import apply_verdicts
 from supportbot_dagster.synthesis.pairs import synthesize
 from supportbot_dagster.synthesis.prompt import Prompt
 
@@ -33,6 +38,8 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             settings=[
                 house.content(product.teacher.recordings, "teacher"),
                 *_asked_of(product),
+                product.review,
+                house.verdicts.version() if house.verdicts else "none",
             ],
             rows=True,
         ),
@@ -46,9 +53,17 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         teacher = teacher_model.teacher(product, store)
         own = frozenset(product.name.lower().split())
         result = synthesize(docs_crawl, teacher, log_progress(context), own)
-        rows = [row.to_dict() for row in result.rows]
+        store.write_rows(REVIEW, context.partition_key, to_records(result.candidates))
+        reviewed = apply_verdicts(
+            result.candidates,
+            house.verdicts.current() if house.verdicts else {},
+            required=product.review == "required",
+        )
+        result = replace(result, candidates=reviewed.candidates)
+        taught = result.rows
+        rows = [row.to_dict() for row in taught]
         styles: dict[str, int] = {}
-        for row in result.rows:
+        for row in taught:
             styles[row.style] = styles.get(row.style, 0) + 1
         return rows_output(
             rows,
@@ -62,6 +77,8 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                         for item in result.rejected
                     ]
                 ),
+                "review": counts(reviewed.counts, "verdict"),
+                "review_kept_share": _share(reviewed.kept_share),
                 "sections_without_a_pair": len(result.silent_sections),
                 "teacher_faults": table(
                     [{"section": key, "fault": why} for key, why in result.faults.items()]
@@ -159,6 +176,10 @@ def _asked_of(product: Product) -> list[str]:
     if not model:
         return []
     return [model, url, Prompt(product.name, product.teacher.questions).version]
+
+
+def _share(value: float | None) -> str:
+    return "nothing was reviewed yet" if value is None else f"{value:.0%}"
 
 
 def _money(cost: float | None) -> str:

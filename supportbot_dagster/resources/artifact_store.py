@@ -133,10 +133,21 @@ class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Whether no later month has been promoted."""
         return all(other <= month for other in self.promoted_months())
 
+    def write_rows(self, asset: str, month: str, rows: list[Row]) -> None:
+        """Write rows as :class:`RowsIOManager` does: whole or not at all."""
+        _write_rows(self.rows_target(asset, month), rows)
+
     def read_rows(self, asset: str, month: str) -> list[Row] | None:
         """The rows of an asset, or None when there are none yet."""
         path = self.rows_target(asset, month)
         return read_jsonl(path) if path.exists() else None
+
+
+def _write_rows(path: UPath, rows: list[Row]) -> None:
+    if getattr(path, "protocol", "") in ("", "file", "local"):
+        write_jsonl_atomic(Path(path.path), rows)
+    else:
+        path.write_text("".join(dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 class RowsIOManager(dg.UPathIOManager):
@@ -146,10 +157,7 @@ class RowsIOManager(dg.UPathIOManager):
 
     def dump_to_path(self, context: dg.OutputContext, obj: list[Row], path: UPath) -> None:
         """Write atomically; an object store makes a single upload visible at once by itself."""
-        if getattr(path, "protocol", "") in ("", "file", "local"):
-            write_jsonl_atomic(Path(path.path), obj)
-        else:
-            path.write_text("".join(dumps(row) + "\n" for row in obj), encoding="utf-8")
+        _write_rows(path, obj)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> list[Row]:
         """Read strictly; a missing file says which asset to materialize."""

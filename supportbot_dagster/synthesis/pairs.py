@@ -4,6 +4,7 @@ What lives here: the loop over sections, which counts what comes out. What does 
 the filters (:mod:`supportbot_dagster.synthesis.filters`) and hand review.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from rapidfuzz import fuzz
 from supportbot_dagster.dataset.duplicates import Questions, prepare
 from supportbot_dagster.dataset.rows import Row, make_row, normalized_question
 from supportbot_dagster.progress import Progress, silent
+from supportbot_dagster.synthesis.candidate import Candidate
 from supportbot_dagster.synthesis.filters import Checked, reject_reasons
 from supportbot_dagster.synthesis.section import sections_of
 from supportbot_dagster.synthesis.teacher import Teacher
@@ -38,24 +40,47 @@ class Synthesis:
     """What came out.
 
     Args:
-        rows: rows of the ``docs`` bucket, in section order.
-        rejected: pairs that a filter stopped.
+        candidates: every pair, in section order, with why it must not train or an empty reason.
         silent_sections: keys of sections for which the teacher had no pair.
         faults: keys of sections of which the teacher's reply could not be used, and why.
     """
 
-    rows: list[Row]
-    rejected: list[Rejected]
+    candidates: list[Candidate]
     silent_sections: list[str]
     faults: dict[str, str]
 
     @property
+    def rows(self) -> list[Row]:
+        """Rows of the ``docs`` bucket, of the candidates that may train."""
+        return [_row(one) for one in self.candidates if not one.reason]
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """The others, and why."""
+        return [
+            Rejected(one.section.key, one.pair.question, one.reason)
+            for one in self.candidates
+            if one.reason
+        ]
+
+    @property
     def reject_counts(self) -> dict[str, int]:
         """Rejected pairs by reason."""
-        counts: dict[str, int] = {}
-        for item in self.rejected:
-            counts[item.reason] = counts.get(item.reason, 0) + 1
+        counts = Counter(one.reason for one in self.candidates if one.reason)
         return dict(sorted(counts.items()))
+
+
+def _row(candidate: Candidate) -> Row:
+    section, pair = candidate.section, candidate.pair
+    return make_row(
+        question=pair.question,
+        output=pair.answer,
+        bucket="docs",
+        source=section.key,
+        source_hash=section.content_hash,
+        style=pair.style,
+        evidence=section.key,
+    )
 
 
 def synthesize(
@@ -73,8 +98,7 @@ def synthesize(
         own: words that may stand in any answer, lower case: the product's name.
     """
     sections = sections_of(pages)
-    rows: list[Row] = []
-    rejected: list[Rejected] = []
+    candidates: list[Candidate] = []
     silent_sections: list[str] = []
     faults_of_teacher: dict[str, str] = {}
     seen = Questions(NEAR_COPY)
@@ -96,21 +120,9 @@ def synthesize(
                 fuzz.token_sort_ratio(text, other) >= SAME_PHRASING for other in kept
             ):
                 reason = "near copy of another phrasing"
-            if reason is not None:
-                rejected.append(Rejected(section.key, pair.question, reason))
-                continue
-            kept.append(text)
-            seen.add(section.key, text, hashed)
-            rows.append(
-                make_row(
-                    question=pair.question,
-                    output=pair.answer,
-                    bucket="docs",
-                    source=section.key,
-                    source_hash=section.content_hash,
-                    style=pair.style,
-                    evidence=section.key,
-                )
-            )
+            candidates.append(Candidate(section, pair, reason or ""))
+            if reason is None:
+                kept.append(text)
+                seen.add(section.key, text, hashed)
         progress("sections phrased", done, len(sections))
-    return Synthesis(rows, rejected, silent_sections, faults_of_teacher)
+    return Synthesis(candidates, silent_sections, faults_of_teacher)

@@ -1,0 +1,1 @@
+"""Hand review of synthesized pairs: candidates, verdicts and the page."""

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from supportbot_dagster.review.candidates import from_records, highlight, to_records
+from supportbot_dagster.review.verdicts import VerdictStore, apply_verdicts, verdict_on
+from supportbot_dagster.synthesis.candidate import Candidate
+from supportbot_dagster.synthesis.section import SectionText
+from supportbot_dagster.synthesis.teacher import Pair
+
+SECTION = SectionText("https://d.example/a.html#x", "h1", ("Guide", "Rename"), "Open **Settings**.")
+
+
+def candidate(number: int, reason: str = "", section: SectionText = SECTION) -> Candidate:
+    pair = Pair(f"Question {number}?", f"Answer {number}.", "Open Settings.", "correct")
+    return Candidate(section, pair, reason)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VerdictStore:
+    return VerdictStore(tmp_path / "deep" / "review.sqlite")
+
+
+def test_candidates_come_back_as_they_were() -> None:
+    other = SectionText("https://d.example/b.html", "h2", ("Other",), "Text.")
+    candidates = [candidate(1), candidate(2, "voice"), candidate(3, section=other)]
+    assert from_records(to_records(candidates)) == candidates
+
+
+def test_the_key_is_the_content_and_not_the_sections_text() -> None:
+    edited = replace(SECTION, content_hash="h2", markdown="Other text.")
+    assert candidate(1).key == candidate(1, "voice", edited).key
+    assert candidate(1).key != candidate(2).key
+    assert len(candidate(1).key) == 32
+
+
+@pytest.mark.parametrize(
+    ("markdown", "evidence", "marked"),
+    [
+        ("Open **Settings > General** now.", "open settings general", "Open **Settings > General"),
+        (
+            "See [the page](https://x.example/a) first.",
+            "the page first",
+            "the page](https://x.example/a) first",
+        ),
+        ("Nothing here.", "Something else", None),
+        ("Nothing here.", "", None),
+    ],
+)
+def test_evidence_is_found_through_markup(markdown: str, evidence: str, marked: str | None) -> None:
+    pieces = highlight(markdown, evidence)
+    assert "".join(text for text, _ in pieces) == markdown
+    assert [text for text, quoted in pieces if quoted] == ([marked] if marked else [])
+
+
+def test_verdicts_decide_over_filters(store: VerdictStore) -> None:
+    candidates = [candidate(1), candidate(2), candidate(3, "voice"), candidate(4)]
+    store.give(
+        [verdict_on(candidates[0], "keep", "ann"), verdict_on(candidates[1], "reject", "ann")]
+    )
+    store.give([verdict_on(candidates[2], "edit", "ben", "Better?", "Better answer.")])
+    done = apply_verdicts(candidates, store.current(), required=False)
+    assert [one.reason for one in done.candidates] == ["", "rejected by hand", "", ""]
+    assert done.candidates[2].pair.question == "Better?"
+    assert done.candidates[2].pair.answer == "Better answer."
+    assert done.counts == {"kept": 1, "edited": 1, "rejected": 1, "stale": 0, "waiting": 1}
+    assert done.kept_share == pytest.approx(2 / 3)
+    required = apply_verdicts(candidates, store.current(), required=True)
+    assert required.candidates[3].reason == "not reviewed yet"
+
+
+def test_a_verdict_is_stale_when_the_section_changed(store: VerdictStore) -> None:
+    store.give([verdict_on(candidate(1), "keep", "ann")])
+    changed = candidate(1, section=replace(SECTION, content_hash="h2"))
+    done = apply_verdicts([changed], store.current(), required=True)
+    assert done.counts["stale"] == 1
+    assert done.candidates[0].reason == "not reviewed yet"
+    assert done.kept_share is None
+
+
+def test_undo_takes_back_ones_own_last_step_alone(store: VerdictStore) -> None:
+    one, two = candidate(1), candidate(2)
+    store.give([verdict_on(one, "keep", "ann")])
+    store.give([verdict_on(one, "reject", "ben")])
+    store.give([verdict_on(one, "reject", "ann"), verdict_on(two, "reject", "ann")])
+    assert store.undo("ann") == [one.key, two.key]
+    assert store.current()[one.key].reviewer == "ben"
+    assert two.key not in store.current()
+    assert store.undo("ben") == [one.key]
+    assert store.current()[one.key].decision == "keep"
+    assert store.undo("ben") == []
+
+
+def test_the_version_follows_what_counts(store: VerdictStore) -> None:
+    assert store.version() == "none"
+    store.give([verdict_on(candidate(1), "keep", "ann")])
+    first = store.version()
+    store.give([verdict_on(candidate(2), "reject", "ann")])
+    assert store.version() not in {"none", first}
+    store.undo("ann")
+    assert store.version() == first
+
+
+def test_reviewers_at_once_lose_nothing(store: VerdictStore) -> None:
+    def review(name: str, numbers: range) -> None:
+        for number in numbers:
+            store.give([verdict_on(candidate(number), "keep", name)])
+
+    threads = [
+        threading.Thread(target=review, args=(f"r{n}", range(n * 15, n * 15 + 15)))
+        for n in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(store.current()) == {candidate(number).key for number in range(90)}
