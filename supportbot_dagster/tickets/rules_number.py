@@ -82,6 +82,26 @@ CARD = [
     ),
     Rule(
         "CARD",
+        # with dots, and as a receipt hides it
+        regex(r"(?<![\w.\-/+])(?P<x>\d{4}\.\d{4}\.\d{4}\.\d{4}|\d{4}\.\d{6}\.\d{5})(?![\w]|\.\d)"),
+        digits=15,
+        accept=lambda match, scan: luhn(digits_of(match["x"])),
+        score=0.94,
+    ),
+    Rule(
+        "CARD",
+        regex(
+            r"\b(?:three|3|four|4)[ ](?:digits?|numbers?)[ ](?:on|at)[ ](?:the|its|my)[ ]"
+            r"(?:back|rear|reverse|front)(?:[ ](?:is|are|of|the|my|card|say|read|side))*"
+            r"[ ]?[:=]?[ ]?"
+            r"(?P<x>\d{3,4})\b"
+        ),
+        gate=(" back", " rear", " reverse", " front"),
+        digits=3,
+        score=0.9,
+    ),
+    Rule(
+        "CARD",
         regex(
             r"\b(?:card|visa|mastercard|amex|maestro)\b[^\n\d]{0,30}?(?:ending|ends|last(?: four|"
             r" 4)?(?: digits)?|(?:four|4) digits|\.{2,}|\*{2,}|x{2,}|"
@@ -106,7 +126,7 @@ CARD = [
         "CARD",
         # what follows a number: expiry and the three digits on the back
         regex(
-            r"(?<=\d{4})[ ,;/]{1,3}(?:(?:exp\w*|valid|till)[. ]{0,2})?"
+            r"(?<=\d{4})[ ,;/(]{1,3}(?:(?:exp\w*|valid|till)[. ]{0,2})?"
             r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}(?:(?:cvv2?|cvc2?|"
             r"code)[: ]{0,2})?\d{3,4})?)(?![\w/])"
         ),
@@ -151,8 +171,9 @@ CARD = [
     Rule(
         "CARD",
         regex(
-            r"\b(?:exp(?:iry|ires|iration)?(?: date)?|valid (?:until|thru|through))[ "
-            r".:]{0,3}(?P<x>(?:0[1-9]|1[0-2])[ ]?/[ ]?(?:20)?\d\d)\b"
+            r"\b(?:exp(?:iry|ires?|iration|iring)?(?: date)?|valid (?:until|thru|through|till)|"
+            r"good (?:until|thru))[ .:]{0,3}"
+            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d)\b(?!-\d)"
         ),
         gate=("exp", "valid"),
         digits=True,
@@ -349,32 +370,75 @@ IBAN = [
     Rule(
         "ID",
         regex(
-            r"\b(?:routing|sort[ -]?code|account|acct|bank account|kontonummer|blz)[ ]?(?:number|"
-            r"no\.?|nr\.?|#)?(?:[ ]is)?[ ]?[:#]?[ ]?(?P<x>\d{2}-\d{2}-\d{2}|\d[\d ]{4,20}\d)\b"
+            r"\b(?:routing|aba|bsb|ifsc|clabe|transit|institution|branch|sort[ -]?code|account|"
+            r"acct|a/?c|bank account|kontonummer|blz|clearing)[ ]?(?:number|code|"
+            r"no\.?|nr\.?|#)?(?:[ ]is)?[ ]?[:#]?[ ]?"
+            r"(?P<x>\d{2}-\d{2}-\d{2}|\d{3}-\d{3}|[A-Z]{4}0[A-Z0-9]{6}|\d{3,4}-\d{3,7}-\d{2,7}|"
+            r"\d[\d ]{4,20}\d)\b"
         ),
-        gate=("routing", "sort", "account", "acct", "konto", "blz"),
+        gate=(
+            "routing",
+            "sort",
+            "account",
+            "acct",
+            "a/c",
+            "ac ",
+            "konto",
+            "blz",
+            "aba",
+            "bsb",
+            "ifsc",
+            "clabe",
+            "transit",
+            "branch",
+            "institution",
+            "clearing",
+        ),
         digits=True,
         accept=lambda match, scan: (
             re.fullmatch(r"(?:19|20)\d\d", match["x"]) is None and len(digits_of(match["x"])) >= 5
         ),
         score=0.82,
     ),
+    Rule(
+        "ID",
+        # the sort code in brackets after the account's number
+        regex(
+            r"\b(?:account|acct|a/c|konto\w*)\b[^\n\d]{0,14}\d{7,10}[ ]?\("
+            r"(?P<x>\d{2}-\d{2}-\d{2}|\d{6})\)"
+        ),
+        gate=("account", "acct", "a/c", "konto"),
+        digits=12,
+        score=0.85,
+    ),
 ]
+
+
+_COIN_WORD = re.compile(
+    r"\b(?:wallets?|crypto|coins?|bitcoin|btc|eth|ethereum|sol|solana|xrp|ripple|doge\w*|usdt|usdc|"
+    r"tether|blockchain|on-?chain|payouts?|withdraw\w*)\b"
+)
 
 
 def _is_wallet(match: re.Match[str], scan: Scan) -> bool:
     value = value_of(match)
-    return any(char.isdigit() for char in value) and (
-        value.startswith(("0x", "bc1")) or entropy(value) > 3.5
-    )
+    if not any(char.isdigit() for char in value):
+        return False
+    if value.startswith(("0x", "bc1", "ltc1", "tb1", "addr1", "stake1", "bitcoincash:")):
+        return True
+    if (value[0] in "rD" or len(value) > 42) and not _COIN_WORD.search(scan.lower):
+        return False  # as long as a key is; a word about coins must tell them apart
+    return entropy(value) > 3.5
 
 
 WALLET = [
     Rule(
         "WALLET",
         regex(
-            r"(?<![\w/\-])(?P<x>0x[0-9a-fA-F]{40}|bc1[a-z0-9]{20,80}|"
-            r"[13][1-9A-HJ-NP-Za-km-z]{25,34}|"
+            r"(?<![\w/\-])(?P<x>0x[0-9a-fA-F]{40}|(?:bc|ltc|tb)1[a-z0-9]{20,80}|"
+            r"(?:addr|stake)1[a-z0-9]{40,110}|(?:cosmos|osmo|celo|bnb|zil|terra)1[a-z0-9]{30,60}|"
+            r"bitcoincash:[a-z0-9]{30,50}|D[1-9A-HJ-NP-Za-km-z]{33}|r[1-9A-HJ-NP-Za-km-z]{24,34}|"
+            r"[1-9A-HJ-NP-Za-km-z]{43,44}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|"
             r"[LM][1-9A-HJ-NP-Za-km-z]{26,33}|4[0-9AB][1-9A-HJ-NP-Za-km-z]{93}|"
             r"T[1-9A-HJ-NP-Za-km-z]{33})(?![\w])",
             flags=0,
@@ -407,8 +471,12 @@ _IP_WORD = re.compile(
 
 
 _VERSION_NEAR = re.compile(
-    r"\b(?:version|release|update|upgrade[ds]?|plugin|build|downgrade[ds]?|patch)\b"
+    r"\b(?:versions?|releases?|updat(?:e[ds]?|ing)|upgrad(?:e[ds]?|ing)|plugin|builds?|"
+    r"downgrad(?:e[ds]?|ing)|patch(?:ed)?|beta|alpha|roll(?:ed|ing)? back|stopped working|firmware|"
+    r"compatible|changelog|since|layer|install(?:ed|ing)?|we are on|i am on|still on|is on|runs)\b"
 )
+_TAGGED = re.compile(r"[a-z]/?[\w.\-]*[a-z]:$|@$")
+"""The name of an image before its tag: ``acme/server:10.2.3.4``."""
 _DOCUMENTATION = tuple(
     ipaddress.IPv4Network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 )
@@ -459,7 +527,12 @@ def _is_ipv4(match: re.Match[str], scan: Scan) -> bool:
             rf"(?<![\d.]){parts[0]}\.\d{{1,3}}\.\d{{1,4}}(?![\d.]*\.\d)", scan.text
         ):
             return False
-    if not asked and max(parts) <= 31 and _VERSION_NEAR.search(scan.before(start_of(match), 120)):
+    near = _VERSION_NEAR.search(scan.before(start_of(match), 60)) is not None
+    if not asked and near and (max(parts) <= 31 or (max(parts) < 100 and parts[0] < 32)):
+        return False
+    if max(parts) <= 31 and _VERSION_NEAR.search(scan.before(start_of(match), 120)) and not asked:
+        return False
+    if max(parts) < 100 and _TAGGED.search(before[-40:]) and "://" not in before[-40:]:
         return False
     if scan.vendor.name and before.rstrip(" v(").endswith(scan.vendor.name):
         return False

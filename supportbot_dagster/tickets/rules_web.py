@@ -143,6 +143,10 @@ _PUBLIC_SUBDOMAINS = word_set(
     "static assets go hooks webhooks mail dev developers developer legal trust academy web "
     "your-workspace yourworkspace workspace subdomain yourcompany your-company"
 )
+_HELP_SUBDOMAINS = word_set(
+    "docs doc help support status community changelog developers developer learn academy kb faq "
+    "knowledge"
+)
 _PUBLIC_HOSTS = word_set(
     "slack.com github.com gitlab.com bitbucket.org atlassian.com atlassian.net figma.com miro.com "
     "loom.com google.com microsoft.com apple.com okta.com youtube.com asana.com trello.com "
@@ -222,7 +226,9 @@ def _kind_of_url(url: str, scan: Scan) -> str:
         tenant = host != registrable and host.split(".")[0] not in _PUBLIC_SUBDOMAINS
         tenant = tenant and registrable in {"atlassian.net", "okta.com", "slack.com", "zendesk.com"}
         return "public" if plain and not tenant else "foreign"
-    return "foreign"
+    # another maker's help and status pages are nobody's data; a bare host may be one's own
+    helps = host.split(".")[0] in _HELP_SUBDOMAINS and host.count(".") >= 2 and "://" in url
+    return "public" if helps else "foreign"
 
 
 def _kind_of_vendor_url(host: str, path: str, vendor: Vendor) -> str:
