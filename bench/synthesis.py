@@ -30,7 +30,7 @@ from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.product import Dataset
 from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
 from supportbot_dagster.synthesis.model_teacher import Endpoint, ModelTeacher, ReplyStore
-from supportbot_dagster.synthesis.pairs import Synthesis, synthesize
+from supportbot_dagster.synthesis.pairs import NEAR_COPY, Synthesis, synthesize
 from supportbot_dagster.synthesis.prompt import Prompt
 from supportbot_dagster.synthesis.section import sections_of
 from supportbot_dagster.synthesis.teacher import load_recordings
@@ -40,7 +40,6 @@ RECORDINGS = Path(__file__).parents[1] / "supportbot_dagster" / "sample" / "teac
 PHRASINGS = 5
 SECONDS = 0.05
 """How long the server takes for a reply; a real teacher takes some seconds."""
-NEAR = 92.0
 
 
 def answers_from_recordings(server: ChatServer, pages: Sequence[Mapping[str, Any]]) -> None:
@@ -86,7 +85,7 @@ def edited(pages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def near_copies(rows: Sequence[Row]) -> int:
     """Rows that nearly copy one before."""
-    index = Questions(NEAR)
+    index = Questions(NEAR_COPY)
     texts = [normalized_question(row.question) for row in rows]
     found = 0
     for number, (text, hashed) in enumerate(zip(texts, prepare(texts), strict=True)):

@@ -4,16 +4,19 @@ What lives here: reading and writing of ``.jsonl`` files on a local path or any 
 not: the schema of the rows.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-from upath import UPath
+from typing import TYPE_CHECKING, Any
 
 from supportbot_dagster.errors import UserError
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 Row = dict[str, Any]
 
@@ -79,3 +82,14 @@ def write_jsonl_atomic(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
         temporary.unlink(missing_ok=True)
         raise
     return count
+
+
+def write_jsonl(path: UPath, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows to a local path or one of an object store; they are there whole or not at all.
+
+    An object store makes a single upload visible at once by itself.
+    """
+    if getattr(path, "protocol", "") in ("", "file", "local"):
+        write_jsonl_atomic(Path(path.path), rows)
+    else:
+        path.write_text("".join(dumps(row) + "\n" for row in rows), encoding="utf-8")

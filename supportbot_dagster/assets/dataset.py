@@ -97,9 +97,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                     ),
                     "rows wanted and used by bucket",
                 ),
-                "card": dg.MetadataValue.md(
-                    card(merged, product, context.partition_key, versions).split("---\n", 2)[2]
-                ),
+                "card": dg.MetadataValue.md(card(merged, product, context.partition_key, versions)),
             },
         )
 

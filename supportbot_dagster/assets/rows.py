@@ -12,16 +12,14 @@ import dagster as dg
 from supportbot_dagster.assets.house import House, Rows, counts, log_progress, rows_output, table
 from supportbot_dagster.dataset.ticket_rows import follow_up_rows, ticket_rows
 from supportbot_dagster.hashing import sha256_path
-from supportbot_dagster.product import Product
 from supportbot_dagster.refusals.families import BUILTIN_FAMILIES, build_refusal_rows
 from supportbot_dagster.refusals.near_miss import check_contrast
 from supportbot_dagster.resources.artifact_store import ArtifactStore
-from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_model_of_environment
+from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_settings
 from supportbot_dagster.review.candidates import FOLDER as REVIEW
 from supportbot_dagster.review.candidates import to_records
 from supportbot_dagster.review.verdicts import apply_verdicts
 from supportbot_dagster.synthesis.pairs import synthesize
-from supportbot_dagster.synthesis.prompt import Prompt
 
 
 def build(house: House) -> list[dg.AssetsDefinition]:
@@ -37,7 +35,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
             version="2",
             settings=[
                 house.content(product.teacher.recordings, "teacher"),
-                *_asked_of(product),
+                *teacher_settings(product),
                 product.review,
                 house.verdicts.version() if house.verdicts else "none",
             ],
@@ -168,14 +166,6 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         )
 
     return [synthesized_pairs, ticket_pairs, followup_conversations, refusal_rows]
-
-
-def _asked_of(product: Product) -> list[str]:
-    """What decides a teacher model's replies, so that another model makes the pairs stale."""
-    model, url = teacher_model_of_environment()
-    if not model:
-        return []
-    return [model, url, Prompt(product.name, product.teacher.questions).version]
 
 
 def _share(value: float | None) -> str:

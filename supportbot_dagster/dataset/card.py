@@ -37,7 +37,8 @@ def write_dataset(
         write_jsonl_atomic(folder / f"{split}.jsonl", (row.to_dict() for row in merged.of(split)))
     schema = json.dumps(row_schema(), indent=2) + "\n"
     (folder / SCHEMA).write_text(schema, encoding="utf-8")
-    (folder / CARD).write_text(card(merged, product, month, inputs), encoding="utf-8")
+    text = "\n".join(_head(merged, product)) + card(merged, product, month, inputs)
+    (folder / CARD).write_text(text, encoding="utf-8")
 
 
 def row_schema() -> dict[str, Any]:
@@ -77,14 +78,13 @@ def read_split(folder: Path, split: Split) -> list[Row]:
 
 
 def card(merged: Merged, product: Product, month: str, inputs: Mapping[str, str]) -> str:
-    """The dataset card in Markdown, with the head that the ``datasets`` library reads.
+    """The dataset card in Markdown, without the head that the ``datasets`` library reads.
 
     It tells counts, shares, shortfalls, how the splits were made and what they can prove, what was
     left out, and from which data it came.
     """
     train = merged.of("train")
     lines = [
-        *_head(merged, product),
         f"# {product.name} support dataset, {month}",
         "",
         f"{len(train)} rows to train on of {product.dataset.target_rows} wanted, and "
@@ -153,6 +153,7 @@ def _head(merged: Merged, product: Product) -> list[str]:
         "    data_files:",
         *files,
         "---",
+        "",
         "",
     ]
 

@@ -17,7 +17,7 @@ from upath import UPath
 from supportbot_dagster import artifacts
 from supportbot_dagster.artifacts import Artifact, FileEntry, Manifest
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.jsonl import Row, dumps, read_jsonl, write_jsonl_atomic
+from supportbot_dagster.jsonl import Row, read_jsonl, write_jsonl
 from supportbot_dagster.partitions import is_month
 
 
@@ -135,19 +135,12 @@ class ArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def write_rows(self, asset: str, month: str, rows: list[Row]) -> None:
         """Write rows as :class:`RowsIOManager` does: whole or not at all."""
-        _write_rows(self.rows_target(asset, month), rows)
+        write_jsonl(self.rows_target(asset, month), rows)
 
     def read_rows(self, asset: str, month: str) -> list[Row] | None:
         """The rows of an asset, or None when there are none yet."""
         path = self.rows_target(asset, month)
         return read_jsonl(path) if path.exists() else None
-
-
-def _write_rows(path: UPath, rows: list[Row]) -> None:
-    if getattr(path, "protocol", "") in ("", "file", "local"):
-        write_jsonl_atomic(Path(path.path), rows)
-    else:
-        path.write_text("".join(dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 class RowsIOManager(dg.UPathIOManager):
@@ -156,8 +149,8 @@ class RowsIOManager(dg.UPathIOManager):
     extension = ".jsonl"
 
     def dump_to_path(self, context: dg.OutputContext, obj: list[Row], path: UPath) -> None:
-        """Write atomically; an object store makes a single upload visible at once by itself."""
-        _write_rows(path, obj)
+        """Write atomically."""
+        write_jsonl(path, obj)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> list[Row]:
         """Read strictly; a missing file says which asset to materialize."""

@@ -37,6 +37,14 @@ def teacher_model_of_environment() -> tuple[str, str]:
     return model, url.rstrip("/")
 
 
+def teacher_settings(product: Product) -> list[str]:
+    """What decides a teacher model's replies; empty where there is none."""
+    model, url = teacher_model_of_environment()
+    if not model:
+        return []
+    return [model, url, Prompt(product.name, product.teacher.questions).version]
+
+
 class TeacherModel(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Recorded answers with another teacher behind them, or the latter alone.
 

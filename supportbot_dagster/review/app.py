@@ -26,6 +26,7 @@ from flask import Flask, Response, abort, redirect, render_template, request, se
 from supportbot_dagster.review.candidates import highlight
 from supportbot_dagster.review.verdicts import (
     DECISIONS,
+    DONE,
     Decision,
     Verdict,
     VerdictStore,
@@ -39,7 +40,6 @@ LEASE_SECONDS = 120.0
 STATES = ("waiting", "kept", "edited", "rejected", "stale", "all")
 MAX_FORM_BYTES = 64 * 1024
 _BULK_SHOWN = 20
-_NAMES: dict[Decision, str] = {"keep": "kept", "edit": "edited", "reject": "rejected"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def state_of(candidate: Candidate, verdict: Verdict | None) -> str:
     """``waiting``, ``stale``, ``kept``, ``edited`` or ``rejected``."""
     if verdict is None:
         return "waiting"
-    return _NAMES[verdict.decision] if verdict.fits(candidate) else "stale"
+    return DONE[verdict.decision] if verdict.fits(candidate) else "stale"
 
 
 class Leases:
@@ -248,11 +248,11 @@ def create_app(
         earlier = store.current().get(key)
         store.give([verdict_on(candidate, decision, session["name"], question, answer)])
         leases.drop([key])
-        session["message"] = f"{_NAMES[decision].capitalize()}: {candidate.pair.question}"
+        session["message"] = f"{DONE[decision].capitalize()}: {candidate.pair.question}"
         seen = request.form.get("seen", "")
         if earlier is not None and earlier.reviewer != session["name"] and not seen:
             session["message"] += (
-                f" ({earlier.reviewer} had {_NAMES[earlier.decision]} it meanwhile; yours counts, "
+                f" ({earlier.reviewer} had {DONE[earlier.decision]} it meanwhile; yours counts, "
                 "undo for theirs)"
             )
         return redirect(f"{url_for('next_candidate')}?{filters().query()}&after={key}", 303)
@@ -293,7 +293,7 @@ def create_app(
             return redirect(f"{url_for('ask_bulk')}?decision={decision}&{chosen.query()}", 303)
         kind: Decision = "keep" if decision == "keep" else "reject"
         store.give([verdict_on(candidate, kind, session["name"]) for candidate in listed])
-        session["message"] = f"{_NAMES[kind].capitalize()}: {len(listed)} candidates."
+        session["message"] = f"{DONE[kind].capitalize()}: {len(listed)} candidates."
         return redirect(f"{url_for('next_candidate')}?{chosen.query()}", 303)
 
     @app.post("/name")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,8 @@ from supportbot_dagster.synthesis.candidate import Candidate
 
 Decision = Literal["keep", "edit", "reject"]
 DECISIONS: tuple[Decision, ...] = ("keep", "edit", "reject")
+DONE: dict[Decision, str] = {"keep": "kept", "edit": "edited", "reject": "rejected"}
+"""What a candidate is after each decision."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (
@@ -102,7 +104,8 @@ class VerdictStore:
         self._path = path
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that writes, all or nothing."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
         try:
@@ -117,7 +120,7 @@ class VerdictStore:
     def give(self, verdicts: Sequence[Verdict]) -> None:
         """Keep verdicts as one step, all or none."""
         step, now = uuid4().hex, datetime.now(UTC).isoformat(timespec="seconds")
-        with self._open() as connection:
+        with self._change() as connection:
             connection.executemany(
                 "INSERT INTO verdicts (step, candidate, section, section_hash, decision, question, "
                 "answer, reviewer, given_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -133,7 +136,7 @@ class VerdictStore:
 
         The verdicts before it, whoever gave them, count again.
         """
-        with self._open() as connection:
+        with self._change() as connection:
             last = connection.execute(
                 "SELECT step FROM verdicts WHERE reviewer = ? AND undone = 0 "
                 "ORDER BY id DESC LIMIT 1",
@@ -151,7 +154,7 @@ class VerdictStore:
         """The verdict that counts, by candidate."""
         if not self._path.exists():
             return {}
-        with self._open() as connection:
+        with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as connection:
             rows = connection.execute(
                 "SELECT candidate, section, section_hash, decision, question, answer, reviewer "
                 "FROM verdicts WHERE undone = 0 ORDER BY id"
@@ -203,7 +206,6 @@ def apply_verdicts(
         required: whether only what a person approved may train.
     """
     counts = dict.fromkeys(("kept", "edited", "rejected", "stale", "waiting"), 0)
-    names = {"keep": "kept", "edit": "edited", "reject": "rejected"}
     done: list[Candidate] = []
     for candidate in candidates:
         verdict = verdicts.get(candidate.key)
@@ -217,7 +219,7 @@ def apply_verdicts(
                     candidate = replace(candidate, reason="not reviewed yet")
             done.append(candidate)
             continue
-        counts[names[verdict.decision]] += 1
+        counts[DONE[verdict.decision]] += 1
         reason = "rejected by hand" if verdict.decision == "reject" else ""
         pair = replace(candidate.pair, question=verdict.question, answer=verdict.answer)
         done.append(Candidate(candidate.section, pair, reason))

@@ -27,6 +27,7 @@ MAX_ANSWER_WORDS = 120
 """An answer of 200 tokens holds about 150 words; 120 leaves room for long words."""
 MIN_ANSWER_WORDS = 8
 MIN_EVIDENCE_WORDS = 2
+"""A word alone stands in too many sections to support anything."""
 MAX_QUESTION_WORDS = 80
 MIN_SUPPORT = 0.6
 """Share of the answer's content words that must stand in the section. Of 258 answers written with

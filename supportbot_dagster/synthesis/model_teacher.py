@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from upath import UPath
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
+from supportbot_dagster.jsonl import write_jsonl
 from supportbot_dagster.synthesis.prompt import Prompt, parse_reply
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Phrased, Usage, pairs_of
@@ -105,19 +103,7 @@ class ReplyStore:
 
     def put(self, key: str, reply: dict[str, Any]) -> None:
         """Keep a reply; it is there whole or not at all."""
-        text = json.dumps(reply, ensure_ascii=False, indent=1)
-        target = self._folder / f"{key}.json"
-        if getattr(target, "protocol", "") not in ("", "file", "local"):
-            target.write_text(text, encoding="utf-8")
-            return
-        path = Path(target.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{uuid4().hex}")
-        try:
-            draft.write_text(text, encoding="utf-8")
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_jsonl(self._folder / f"{key}.json", [reply])
 
 
 @dataclass(frozen=True)
@@ -157,7 +143,7 @@ class ModelTeacher:
         self._store = store
         self._budget = budget or Budget()
         self._lock = threading.Lock()
-        self._reserved = Usage(cost=0.0)
+        self._reserved_tokens, self._reserved_cost = 0, 0.0
         self._without: frozenset[str] = frozenset()
         self._client: Any = None
         self.usage = Usage(cost=self._budget.price(0, 0))
@@ -333,25 +319,25 @@ class ModelTeacher:
         tokens = sent + received
         cost = self._budget.price(sent, received) or 0.0
         with self._lock:
-            held, reserved = self.usage, self._reserved
+            held = self.usage
             if (
                 self._budget.tokens is not None
-                and held.tokens + reserved.prompt_tokens + tokens > self._budget.tokens
+                and held.tokens + self._reserved_tokens + tokens > self._budget.tokens
             ):
                 raise _Spent
             if (
                 self._budget.cost is not None
-                and (held.cost or 0.0) + (reserved.cost or 0.0) + cost > self._budget.cost
+                and (held.cost or 0.0) + self._reserved_cost + cost > self._budget.cost
             ):
                 raise _Spent
-            reserved.prompt_tokens += tokens
-            reserved.cost = (reserved.cost or 0.0) + cost
+            self._reserved_tokens += tokens
+            self._reserved_cost += cost
         return tokens, cost
 
     def _release(self, reserved: tuple[int, float]) -> None:
         with self._lock:
-            self._reserved.prompt_tokens -= reserved[0]
-            self._reserved.cost = (self._reserved.cost or 0.0) - reserved[1]
+            self._reserved_tokens -= reserved[0]
+            self._reserved_cost -= reserved[1]
 
     def _refused(self, error: Exception) -> str:
         """One line on what the endpoint said, without the key."""
