@@ -239,10 +239,13 @@ class Dataset(_Strict):
         target_rows: rows wanted to train on; what is held out comes on top. Buckets that cannot
             fill their quota fall short, and the shortfall is reported. Rows are never repeated to
             fill up.
-        seed: enters every hash that assigns a split.
+        withheld: share of the docs sections that training is not shown, to measure what the bot
+            does when it is asked about them; 0 for a bot that shall know all.
+        seed: enters every hash that assigns a split or withholds a section.
     """
 
     target_rows: int = Field(default=5000, ge=1)
+    withheld: float = Field(default=0.0, ge=0, le=0.5)
     shares: Shares = Shares()
     splits: Splits = Splits()
     seed: int = 0

@@ -97,7 +97,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="evaluation",
             kinds={"gguf", "scikitlearn"},
-            version="3",
+            version="4",
             settings=[product.serving, product.gates],
         ),
     )
@@ -158,6 +158,10 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 if report.threshold == NO_THRESHOLD
                 else report.threshold,
                 "test_questions": sum(report.summary.cells.values()),
+                "withheld_sections": f"of {report.summary.withheld_deflected.of} questions about "
+                "docs sections that training was not shown "
+                f"{report.summary.withheld_deflected.count} were handed off and "
+                f"{report.summary.withheld_wrong.count} answered wrong",
                 "judge_right_on_references": f"{report.judge.references_right} of "
                 f"{report.judge.references}",
                 "judge_wrong_on_strangers": f"{report.judge.strangers_wrong} of "

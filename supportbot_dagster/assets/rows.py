@@ -5,6 +5,7 @@ What lives here: four assets, one for each kind of row. What does not: how rows 
 :mod:`supportbot_dagster.dataset.ticket_rows`).
 """
 
+from collections import Counter
 from dataclasses import replace
 
 import dagster as dg
@@ -12,14 +13,16 @@ import dagster as dg
 from supportbot_dagster.assets.house import House, Rows, counts, log_progress, rows_output, table
 from supportbot_dagster.dataset.ticket_rows import follow_up_rows, ticket_rows
 from supportbot_dagster.hashing import sha256_path
-from supportbot_dagster.refusals.families import BUILTIN_FAMILIES, build_refusal_rows
-from supportbot_dagster.refusals.near_miss import check_contrast
+from supportbot_dagster.refusals.families import BUILTIN_FAMILIES
+from supportbot_dagster.refusals.near_miss import PARTS
+from supportbot_dagster.refusals.rows import build_refusal_rows, near_copies
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_settings
 from supportbot_dagster.review.candidates import FOLDER as REVIEW
 from supportbot_dagster.review.candidates import to_records
 from supportbot_dagster.review.verdicts import apply_verdicts
 from supportbot_dagster.synthesis.pairs import synthesize
+from supportbot_dagster.synthesis.section import sections_of
 
 
 def build(house: House) -> list[dg.AssetsDefinition]:
@@ -60,14 +63,11 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         result = replace(result, candidates=reviewed.candidates)
         taught = result.rows
         rows = [row.to_dict() for row in taught]
-        styles: dict[str, int] = {}
-        for row in taught:
-            styles[row.style] = styles.get(row.style, 0) + 1
         return rows_output(
             rows,
             {
                 "teacher": teacher.version,
-                "styles": counts(styles, "style"),
+                "styles": counts(dict(Counter(row.style for row in taught)), "style"),
                 "rejected": counts(result.reject_counts),
                 "rejected_examples": table(
                     [
@@ -114,15 +114,22 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        description="Multi-turn conversations in the messages schema, kept for a second training "
-        "stage.",
-        **house.common(group="rows", kinds={"jsonl"}, version="1", rows=True),
+        description="Multi-turn conversations in the messages schema with splits of their own, "
+        "kept for a second training stage.",
+        **house.common(
+            group="rows",
+            kinds={"jsonl"},
+            version="2",
+            settings=[product.dataset.splits, str(product.dataset.seed)],
+            rows=True,
+        ),
     )
     def followup_conversations(ticket_export: Rows) -> dg.Output[Rows]:
-        result = follow_up_rows(ticket_export)
+        result = follow_up_rows(ticket_export, product.dataset.splits, product.dataset.seed)
         return rows_output(
             result.rows,
             {
+                "splits": counts(dict(Counter(row["split"] for row in result.rows)), "split"),
                 "left_out": counts(result.left_out),
                 "preview": table(
                     [
@@ -135,14 +142,16 @@ def build(house: House) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         description="Unanswerable questions by category with a deflection that names what is "
-        "lacking and gives the next step; none may copy a question that the docs answer.",
+        "lacking and gives the next step: none may copy a question that the docs answer, and the "
+        "docs prove that the features that are said to be missing are.",
         **house.common(
             group="rows",
             kinds={"jsonl"},
-            version="1",
+            version="2",
             settings=[
                 house.content(product.refusals.families, "refusals.yaml"),
                 sha256_path(BUILTIN_FAMILIES),
+                sha256_path(PARTS),
                 product.facts,
                 product.name,
             ],
@@ -150,16 +159,14 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         ),
     )
     def refusal_rows(docs_crawl: Rows) -> dg.Output[Rows]:
-        result = check_contrast(build_refusal_rows(product), docs_crawl)
+        result = build_refusal_rows(product, sections_of(docs_crawl))
         rows = [row.to_dict() for row in result.rows]
-        categories: dict[str, int] = {}
-        for row in result.rows:
-            categories[row.style] = categories.get(row.style, 0) + 1
         return rows_output(
             rows,
             {
-                "categories": counts(categories, "category"),
+                "categories": counts(result.categories, "category"),
                 "families": len({row.source for row in result.rows}),
+                "near_copies_of_another_family": f"{near_copies(result.rows) / len(rows):.1%}",
                 "left_out": counts(result.left_out),
                 "preview": _preview(rows),
             },

@@ -3,16 +3,28 @@
 What lives here: what must hold of rows before they are merged. What does not: the assets.
 """
 
+from collections import Counter
+
 import dagster as dg
 
 from supportbot_dagster.assets.house import House, Rows
 from supportbot_dagster.checks.common import outcome
 from supportbot_dagster.dataset.rows import Row
-from supportbot_dagster.refusals.families import CATEGORIES, lint_deflection
+from supportbot_dagster.refusals.families import (
+    CATEGORIES,
+    MISSING_FEATURE,
+    lint_deflection,
+    opening,
+)
 from supportbot_dagster.refusals.markers import is_refusal
+from supportbot_dagster.refusals.rows import near_copies
 
 MAX_SILENT = 0.5
 """Share of the docs pages that may go without a single pair."""
+FEWEST_OF_A_CATEGORY = 25
+"""Refusal rows that a category needs, or its habit is hardly learned."""
+MOST_COPIES = 0.05
+"""Share of the refusal rows that may nearly copy another family's question."""
 
 
 def build(house: House) -> list[dg.AssetChecksDefinition]:
@@ -37,22 +49,42 @@ def build(house: House) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(
         asset="refusal_rows",
         partitions_def=house.partitions,
-        description="Every category is there, and every deflection names its lack and a next "
-        "step: bare refusals fail.",
+        description="Every category is there, and every deflection opens with its category's own "
+        "sentence, which names the lack, and gives a next step: bare refusals fail.",
     )
     def deflections_are_sound(refusal_rows: Rows) -> dg.AssetCheckResult:
         rows = [Row.from_dict(row) for row in refusal_rows]
-        missing = sorted(set(CATEGORIES) - {row.style for row in rows})
+        # Docs may have no heading that a near miss can be made from.
+        missing = sorted(set(CATEGORIES) - {MISSING_FEATURE} - {row.style for row in rows})
         problems = [
             f"{row.source}: {problem}"
             for row in rows
-            if (problem := lint_deflection(row.output)) is not None
+            if (problem := lint_deflection(row.output, opening(row.style, house.product)))
+            is not None
         ]
         return outcome(
             not missing and not problems,
             f"{len(rows)} rows, {len(missing)} categories missing, {len(problems)} unsound",
             missing=missing,
             problems=problems[:10],
+        )
+
+    @dg.asset_check(
+        asset="refusal_rows",
+        partitions_def=house.partitions,
+        description=f"Every category has {FEWEST_OF_A_CATEGORY} rows, and at most "
+        f"{MOST_COPIES:.0%} of the questions nearly copy another family's.",
+    )
+    def refusals_are_varied(refusal_rows: Rows) -> dg.AssetCheckResult:
+        rows = [Row.from_dict(row) for row in refusal_rows]
+        found = Counter(row.style for row in rows)
+        thin = {name: found[name] for name in CATEGORIES if found[name] < FEWEST_OF_A_CATEGORY}
+        copies = near_copies(rows)
+        return outcome(
+            not thin and copies <= MOST_COPIES * len(rows),
+            f"{len(thin)} thin categories, {copies} of {len(rows)} questions nearly copy another",
+            warn=True,
+            thin=thin,
         )
 
     @dg.asset_check(
@@ -70,4 +102,9 @@ def build(house: House) -> list[dg.AssetChecksDefinition]:
             warn=True,
         )
 
-    return [pairs_cover_the_docs, deflections_are_sound, ticket_answers_are_clean]
+    return [
+        pairs_cover_the_docs,
+        deflections_are_sound,
+        refusals_are_varied,
+        ticket_answers_are_clean,
+    ]

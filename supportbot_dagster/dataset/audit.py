@@ -7,6 +7,8 @@ that should bring them about; it is audited, not trusted.
 from collections import defaultdict
 from collections.abc import Sequence
 
+from supportbot_dagster.dataset.duplicates import Questions, prepare
+from supportbot_dagster.dataset.merge import LEAK_SIMILARITY
 from supportbot_dagster.dataset.rows import SPLITS, Row, normalized_question
 
 
@@ -23,7 +25,7 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
         if row.id in ids:
             problems.append(f"row {row.id} stands twice")
         ids.add(row.id)
-        groups[f"{row.bucket} {row.group}"].add(row.split)
+        groups[f"{row.bucket} {row.source}"].add(row.split)
         normalized = normalized_question(row.question)
         questions[normalized].add(row.split)
         if normalized in copied:
@@ -40,4 +42,20 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
         for question, splits in questions.items()
         if len(splits) > 1
     ]
+    once = [row for row in rows if len(questions[normalized_question(row.question)]) == 1]
+    return problems + _near_copies(once)
+
+
+def _near_copies(rows: Sequence[Row]) -> list[str]:
+    """Training rows whose question nearly copies a held-out one."""
+    texts = [normalized_question(row.question) for row in rows]
+    held = Questions(LEAK_SIMILARITY)
+    problems: list[str] = []
+    hashed = prepare(texts)
+    for row, text, prepared in zip(rows, texts, hashed, strict=True):
+        if row.split != "train":
+            held.add(f"{row.id} of {row.split}", text, prepared)
+    for row, text, prepared in zip(rows, texts, hashed, strict=True):
+        if row.split == "train" and (key := held.find(text, prepared)) is not None:
+            problems.append(f"training row {row.id} nearly copies row {key}")
     return problems

@@ -111,10 +111,11 @@ def card(merged: Merged, product: Product, month: str, inputs: Mapping[str, str]
         lines.append(f"| {split} | {' | '.join(map(str, counts))} | {len(rows)} |")
     lines += [
         "",
-        "A ticket thread or a refusal family is whole in one split, chosen by its hash. Docs pages "
-        "all train: a page that is not trained cannot be known. Held-out answerable questions are "
-        "customers' own words from threads that training never sees.",
+        "A ticket thread or a refusal family is whole in one split, chosen by its hash. Docs "
+        "sections train: one that is not trained cannot be known. Held-out answerable questions "
+        "are customers' own words from threads that training never sees.",
         "",
+        *_withheld(merged),
         "## What the held-out rows can prove",
         "",
         *_claims(merged),
@@ -158,6 +159,20 @@ def _head(merged: Merged, product: Product) -> list[str]:
     ]
 
 
+def _withheld(merged: Merged) -> list[str]:
+    """Names the sections that the bot cannot know."""
+    if not merged.withheld:
+        return []
+    asked = sum(row.bucket == "docs" for row in merged.of("test"))
+    return [
+        f"{len(merged.withheld)} docs sections are withheld, from tickets too. The {asked} docs "
+        "rows of the test split ask about them: the bot should say that it does not know.",
+        "",
+        *(f"- {key}" for key in merged.withheld),
+        "",
+    ]
+
+
 def _claims(merged: Merged) -> list[str]:
     """For the two splits that figures are taken from: the bound that a clean run supports."""
     needed = rows_needed(SMALL_BOUND)
@@ -167,11 +182,15 @@ def _claims(merged: Merged) -> list[str]:
     ]
     for split in ("calibration", "test"):
         rows = merged.of(split)
+        withheld = sum(row.bucket == "docs" for row in rows)
         unanswerable = sum(row.bucket == "refusals" for row in rows)
         for name, count in (
-            ("answerable", len(rows) - unanswerable),
+            ("answerable", len(rows) - unanswerable - withheld),
             ("unanswerable", unanswerable),
+            ("about withheld sections", withheld),
         ):
+            if name.startswith("about") and not count:
+                continue
             lines.append(f"| {split} | {name} | {count} | {provable_bound(count):.1%} fail |")
     return [
         *lines,

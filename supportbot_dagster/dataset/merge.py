@@ -3,10 +3,12 @@
 What lives here: everything between the three kinds of rows and the four JSONL files. What does
 not: writing files and the card (:mod:`supportbot_dagster.dataset.card`).
 
-Splits are by group, never by row: a ticket thread, a refusal family or a docs page is whole in one
-split. Docs pages all train, because a page that is not trained cannot be known: what is held out
+Splits are by source, never by row: a ticket thread, a refusal family or a docs section is whole in
+one split. Docs sections train, because one that is not trained cannot be known: what is held out
 for answerable questions are the ticket threads, real customers' phrasings that neither the base
-nor the adapter has seen, about sections that the docs rows teach.
+nor the adapter has seen, about sections that the docs rows teach. A share of the sections may be
+withheld, tickets about them too; the questions about these are in the test split, and what they
+measure is whether the bot says that it does not know.
 """
 
 from collections import Counter, defaultdict
@@ -17,6 +19,8 @@ from rapidfuzz import fuzz
 
 from supportbot_dagster.dataset.duplicates import MIN_COMPARED_WORDS, Questions, prepare
 from supportbot_dagster.dataset.rows import SPLITS, Row, Split, normalized_question
+from supportbot_dagster.dataset.splits import split_of
+from supportbot_dagster.dataset.withheld import is_withheld, without_withheld
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.product import Dataset, Splits
@@ -25,6 +29,13 @@ PROBE_SIMILARITY = 90.0
 """Token-sort ratio (0 to 100) from which a question counts as a probe's copy."""
 LEAK_SIMILARITY = 92.0
 """Token-sort ratio from which a question counts as a copy of another source's."""
+WITHHELD_QUESTIONS = 5
+"""Questions about a withheld section that are asked, at most."""
+FLOOR_SHARE = 0.5
+"""Share of an even division of the refusals' quota that each category gets, if it has the rows."""
+ENOUGH_HELD_OUT = 300
+"""Rows of a bucket that a split is measured with if it has them, however small the dataset: when
+none of so many fails, the rate of failures is under 1 % at 95 % confidence."""
 _BATCH = 500
 
 
@@ -58,11 +69,13 @@ class Merged:
         rows: all rows with their split, sorted by id within bucket.
         buckets: count per bucket.
         left_out: rows left out by reason.
+        withheld: keys of the docs sections that training is not shown.
     """
 
     rows: list[Row]
     buckets: dict[str, BucketCount]
     left_out: dict[str, int]
+    withheld: tuple[str, ...] = ()
 
     def of(self, split: Split) -> list[Row]:
         """The rows of one split."""
@@ -80,10 +93,11 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
 
     A bucket's quota counts training rows; what is held out comes on top, in proportion, so that
     measuring takes nothing from training. Rows are taken in the order of their hashes, so that the
-    choice is stable when rows are added; what a quota does not reach is left out, a bucket below
-    its quota falls short, and nothing is repeated. A row whose question nearly copies one that is
-    held out, or that another page, thread or family trains already, is left out, and so is any row
-    that copies a probe. Time and memory grow with the number of rows, and with n log n by sorting.
+    choice is stable when rows are added, but no category of refusals goes without. What a quota
+    does not reach is left out, a bucket below its quota falls short, and nothing is repeated. A row
+    whose question nearly copies one that is held out, or that another section, thread or family
+    trains already, is left out, and so is any row that copies a probe. Time and memory grow with
+    the number of rows, and with n log n by sorting.
 
     Raises:
         UserError: if no training row remains in the docs bucket.
@@ -111,10 +125,23 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         "tickets": round(settings.target_rows * shares.tickets),
         "refusals": round(settings.target_rows * shares.refusals),
     }
+    withheld = sorted(
+        key
+        for key in {row.source for row in by_bucket["docs"]}
+        if is_withheld(key, settings.withheld, settings.seed)
+    )
+    if withheld:
+        kept = without_withheld(by_bucket["tickets"], by_bucket["docs"], frozenset(withheld))
+        left_out["about a withheld docs section"] += len(by_bucket["tickets"]) - len(kept)
+        by_bucket["tickets"] = kept
     split_rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for name in quotas:
-        for row in _split(by_bucket[name], settings.splits, settings.seed):
+        for row in _split(by_bucket[name], settings, frozenset(withheld)):
             split_rows[row.split, name].append(row)
+    asked = _few_of_each(split_rows["test", "docs"])
+    if over := len(split_rows["test", "docs"]) - len(asked):
+        left_out["one of many questions about a withheld docs section"] += over
+    split_rows["test", "docs"] = asked
     used: list[Row] = []
     held = Questions(LEAK_SIMILARITY)
     trained = Questions(LEAK_SIMILARITY)
@@ -122,7 +149,9 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     for split in ("test", "calibration", "validation", "train"):
         for name, quota in quotas.items():
             candidates = split_rows[split, name]
-            limit = _limit(split, quota, settings.splits)
+            # What is asked about withheld sections was counted out before.
+            asks = name == "docs" and split == "test"
+            limit = len(candidates) if asks else _limit(split, quota, settings.splits)
             chosen, reasons = _choose(candidates, limit, held, trained)
             used += chosen
             left_out.update(reasons)
@@ -143,7 +172,8 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         )
     order = {name: position for position, name in enumerate(SPLITS)}
     used.sort(key=lambda row: (order[row.split], row.bucket, row.id))
-    return Merged(used, buckets, {key: value for key, value in sorted(left_out.items()) if value})
+    counted = {key: value for key, value in sorted(left_out.items()) if value}
+    return Merged(used, buckets, counted, tuple(withheld))
 
 
 def _choose(
@@ -155,7 +185,7 @@ def _choose(
     """
     chosen: list[Row] = []
     passed: Counter[str] = Counter()
-    ordered = sorted(candidates, key=lambda row: sha256_text(row.id))
+    ordered = _ordered(candidates, limit)
     for start in range(0, len(ordered), _BATCH):
         if len(chosen) >= limit:
             break
@@ -164,7 +194,7 @@ def _choose(
         for row, text, hashed in zip(batch, texts, prepare(texts), strict=True):
             if len(chosen) >= limit:
                 break
-            group = f"{row.bucket} {row.group}"
+            group = f"{row.bucket} {row.source}"
             if held.find(text, hashed) not in {None, group}:
                 passed["nearly copies a held-out question"] += 1
                 continue
@@ -179,35 +209,56 @@ def _choose(
     return chosen, passed
 
 
-def _split(rows: Sequence[Row], splits: Splits, seed: int) -> list[Row]:
-    """Give every group to one split by its hash alone; docs pages all train.
+def _ordered(candidates: Sequence[Row], limit: int) -> list[Row]:
+    """By hash, after the few rows that each category of refusals has for certain."""
+    ordered = sorted(candidates, key=lambda row: sha256_text(row.id))
+    categories = {row.style for row in ordered if row.bucket == "refusals"}
+    if not categories:
+        return ordered
+    floor = int(FLOOR_SHARE * limit / len(categories))
+    taken: Counter[str] = Counter()
+    first: list[Row] = []
+    rest: list[Row] = []
+    for row in ordered:
+        taken[row.style] += 1
+        (first if taken[row.style] <= floor else rest).append(row)
+    return first + rest
+
+
+def _few_of_each(rows: Sequence[Row]) -> list[Row]:
+    """Up to :data:`WITHHELD_QUESTIONS` rows of each section, by hash."""
+    taken: Counter[str] = Counter()
+    few: list[Row] = []
+    for row in sorted(rows, key=lambda row: sha256_text(row.id)):
+        taken[row.source] += 1
+        if taken[row.source] <= WITHHELD_QUESTIONS:
+            few.append(row)
+    return few
+
+
+def _split(rows: Sequence[Row], settings: Dataset, withheld: frozenset[str]) -> list[Row]:
+    """Give every source to one split by its hash alone; docs sections train, but withheld ones.
 
     The hash makes the choice stable: a thread that is held out stays held out next month, whatever
     else comes or goes.
     """
-    return [
-        row.in_split("train" if row.bucket == "docs" else _split_of(row.group, splits, seed))
-        for row in rows
-    ]
+
+    def split(row: Row) -> Split:
+        if row.bucket == "docs":
+            return "test" if row.source in withheld else "train"
+        return split_of(row.source, settings.splits, settings.seed)
+
+    return [row.in_split(split(row)) for row in rows]
 
 
 def _limit(split: str, quota: int, splits: Splits) -> int:
-    """Most rows of a split: the quota in training, elsewhere as many as its share is to that."""
+    """Most rows of a split: the quota in training, elsewhere as many as its share is to that, or
+    :data:`ENOUGH_HELD_OUT`."""
     if split == "train":
         return quota
     share: float = getattr(splits, split)
-    return round(quota * share / (1 - splits.validation - splits.calibration - splits.test))
-
-
-def _split_of(group: str, splits: Splits, seed: int) -> Split:
-    position = int(sha256_text(f"{seed}\n{group}")[:12], 16) / 16**12
-    if position < splits.test:
-        return "test"
-    if position < splits.test + splits.calibration:
-        return "calibration"
-    if position < splits.test + splits.calibration + splits.validation:
-        return "validation"
-    return "train"
+    trained = 1 - splits.validation - splits.calibration - splits.test
+    return max(ENOUGH_HELD_OUT, round(quota * share / trained)) if share else 0
 
 
 def _copies(one: str, other: str, threshold: float) -> bool:

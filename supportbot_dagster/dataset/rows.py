@@ -36,7 +36,7 @@ class Row:
         id: first 16 hex digits of the SHA-256 of bucket, source and instruction.
         bucket: ``docs``, ``tickets`` or ``refusals``.
         source: ``url#anchor`` for docs, the redacted conversation's hash for tickets,
-            ``category/family`` for refusals.
+            ``category/family`` for refusals. All rows of a source stand in one split.
         source_hash: content hash of that source.
         style: how the question is phrased, or how the row came about.
         split: assigned by the merge; empty before.
@@ -58,11 +58,6 @@ class Row:
     def question(self) -> str:
         """The instruction without its prefix."""
         return self.instruction.removeprefix(QUESTION_PREFIX)
-
-    @property
-    def group(self) -> str:
-        """What must stay whole in one split: the page, the thread or the refusal family."""
-        return self.source.split("#", 1)[0] if self.bucket == "docs" else self.source
 
     def in_split(self, split: Split) -> "Row":
         """The same row with its split set."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from supportbot_dagster.dataset.rows import QUESTION_PREFIX, TICKET_STYLE, Row, fold, make_row
+from supportbot_dagster.dataset.splits import split_of
 from supportbot_dagster.hashing import sha256_json
-from supportbot_dagster.product import Product
+from supportbot_dagster.product import Product, Splits
 from supportbot_dagster.progress import Progress, silent
 from supportbot_dagster.refusals.families import deflection
 from supportbot_dagster.refusals.markers import is_refusal
@@ -107,11 +108,18 @@ def _row(conversation: Mapping[str, Any], product: Product) -> tuple[Row | None,
     )
 
 
-def follow_up_rows(conversations: Sequence[Mapping[str, Any]]) -> FollowUps:
-    """Multi-turn conversations as ``{"id", "messages", "source_hash", "evidence"}``.
+def follow_up_rows(
+    conversations: Sequence[Mapping[str, Any]], splits: Splits, seed: int
+) -> FollowUps:
+    """Multi-turn conversations as ``{"id", "messages", "source_hash", "evidence", "split"}``.
 
     The customer's first message carries the instruction prefix; roles are ``user`` and
     ``assistant`` in turn, ending with the assistant.
+
+    Args:
+        conversations: records of ``ticket_export``.
+        splits: share of the conversations that each held-out split gets.
+        seed: of the hash that assigns a conversation, whole, to a split.
     """
     rows: list[dict[str, Any]] = []
     left_out: dict[str, int] = {}
@@ -153,6 +161,7 @@ def follow_up_rows(conversations: Sequence[Mapping[str, Any]]) -> FollowUps:
                 "messages": messages,
                 "source_hash": sha256_json(conversation["turns"]),
                 "evidence": conversation["links"][0] if conversation["links"] else "",
+                "split": split_of(conversation["id"], splits, seed),
             }
         )
     return FollowUps(rows, dict(sorted(left_out.items())))

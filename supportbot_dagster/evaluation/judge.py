@@ -79,6 +79,10 @@ class Judge:
             ["\n".join(self._answers[key]) for key in self._keys]
         )
 
+    def with_answers(self, answers: Mapping[str, Sequence[str]]) -> "Judge":
+        """A judge that knows the answers of further sections as well."""
+        return Judge({**self._answers, **answers})
+
     @property
     def sections(self) -> frozenset[str]:
         """Keys of the sections that training taught."""

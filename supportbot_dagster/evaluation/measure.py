@@ -7,7 +7,8 @@ threshold, the leak audit and the summary with its gates. What does not: judging
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -21,6 +22,9 @@ Cell = Literal[
     "answered right", "answered wrong", "deflected rightly", "deflected needlessly",
     "answered unanswerable",
 ]  # fmt: skip
+WITHHELD = "withheld section"
+"""Kind of the questions about docs sections that training was not shown: the product's own subject,
+and yet unknown to the bot."""
 MAX_RIGHT_LOST = 0.02
 """Share of the right answers of the calibration split that the threshold may hand off."""
 
@@ -57,7 +61,7 @@ class Outcome:
     Args:
         id: of the row.
         split: of the row.
-        kind: the bucket, or the refusal category.
+        kind: the bucket, the refusal category, or :data:`WITHHELD`.
         question: as asked, without the instruction prefix.
         reference: the row's own output.
         section: key of the section that answers it; empty for unanswerable ones.
@@ -66,7 +70,7 @@ class Outcome:
             :attr:`supportbot_dagster.export.runtime.Generation.score`.
         seconds: time for the answer.
         deflected: whether the text is a deflection.
-        right: the judge's verdict; None for unanswerable questions.
+        right: the judge's verdict; None for questions that no section answers.
         reason: why it is wrong.
     """
 
@@ -85,8 +89,8 @@ class Outcome:
 
     @property
     def answerable(self) -> bool:
-        """Whether the docs answer the question."""
-        return self.right is not None
+        """Whether what was taught answers the question."""
+        return self.right is not None and self.kind != WITHHELD
 
     def handed_off(self, threshold: float) -> bool:
         """What the app does: hand off a deflection, and an answer below the threshold."""
@@ -96,7 +100,7 @@ class Outcome:
         """The cell that the outcome falls into at a threshold."""
         if self.handed_off(threshold):
             return "deflected needlessly" if self.answerable else "deflected rightly"
-        if not self.answerable:
+        if self.right is None:
             return "answered unanswerable"
         return "answered right" if self.right else "answered wrong"
 
@@ -107,13 +111,17 @@ class Outcome:
 
 def taught_answers(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Section key to the answers of the train split that name the section as their evidence."""
-    answers: dict[str, list[str]] = {}
-    for row in rows:
-        if row.split == "train" and row.bucket == "docs":
-            answers.setdefault(row.evidence, []).append(row.output)
+    answers = _answers(row for row in rows if row.split == "train" and row.bucket == "docs")
     for row in rows:
         if row.split == "train" and row.bucket == "tickets" and row.evidence in answers:
             answers[row.evidence].append(row.output)
+    return answers
+
+
+def _answers(rows: Iterable[Row]) -> dict[str, list[str]]:
+    answers: dict[str, list[str]] = {}
+    for row in rows:
+        answers.setdefault(row.evidence, []).append(row.output)
     return answers
 
 
@@ -141,6 +149,9 @@ def ask_held_out(
 ) -> tuple[list[Outcome], dict[str, int]]:
     """Ask every held-out row that can be judged.
 
+    A held-out row of the docs is about a withheld section: unless the base knows it from elsewhere,
+    the bot cannot know, and should say so. Its answer is judged as if the section had been taught.
+
     Args:
         rows: rows of the calibration and test splits.
         judge: knows what the train split taught.
@@ -151,25 +162,29 @@ def ask_held_out(
         The outcomes, and the rows left out by reason.
     """
     known = references(rows, judge)
+    unseen = [row for row in rows if row.bucket == "docs"]
+    wider = judge.with_answers(_answers(unseen)) if unseen else judge
     outcomes: list[Outcome] = []
     left_out: dict[str, int] = {}
     for done, row in enumerate(rows, start=1):
         reference = known.get(row.id)
-        if row.bucket != "refusals" and reference is None:
+        if row.bucket == "tickets" and reference is None:
             reason = "no taught section answers it"
             left_out[reason] = left_out.get(reason, 0) + 1
             continue
         reply = ask(row.instruction)
         right: bool | None = None
         why = ""
+        if row.bucket == "docs":
+            reference = Reference(row.evidence, (row.output,))
         if reference is not None:
-            verdict = judge.judge(reply.text, reference)
+            verdict = wider.judge(reply.text, reference)
             right, why = verdict.right, verdict.reason
         outcomes.append(
             Outcome(
                 id=row.id,
                 split=row.split,
-                kind=row.style if row.bucket == "refusals" else row.bucket,
+                kind={"docs": WITHHELD, "refusals": row.style}.get(row.bucket, row.bucket),
                 question=row.question,
                 reference=row.output,
                 section=reference.section if reference else "",
@@ -233,12 +248,14 @@ class Share:
 
 @dataclass(frozen=True)
 class Summary:
-    """The figures of one split at one threshold."""
+    """The figures of one split at one threshold; see :func:`summarize`."""
 
     answerable_right: Share
     answerable_deflected: Share
     answered_wrong: Share
     unanswerable_deflected: Share
+    withheld_deflected: Share
+    withheld_wrong: Share
     cells: dict[str, int]
     by_kind: dict[str, dict[str, int]]
 
@@ -247,23 +264,28 @@ def summarize(outcomes: Sequence[Outcome], threshold: float) -> Summary:
     """Count the cells of a split.
 
     ``answerable_right`` and ``answerable_deflected`` are shares of all answerable questions,
-    ``answered_wrong`` of the answerable ones that were answered.
+    ``answered_wrong`` of the answerable ones that were answered. Questions about withheld sections
+    enter ``withheld_deflected``, ``withheld_wrong`` (shares of all of them) and ``by_kind`` alone:
+    their number is chosen, not met with.
     """
-    cells: dict[str, int] = {}
     by_kind: dict[str, dict[str, int]] = {}
     for outcome in outcomes:
         cell = outcome.cell(threshold)
-        cells[cell] = cells.get(cell, 0) + 1
         kind = by_kind.setdefault(outcome.kind, {})
         kind[cell] = kind.get(cell, 0) + 1
-    answerable = sum(outcome.answerable for outcome in outcomes)
+    usual = [outcome for outcome in outcomes if outcome.kind != WITHHELD]
+    cells = Counter[str](outcome.cell(threshold) for outcome in usual)
+    withheld = by_kind.get(WITHHELD, {})
+    answerable = sum(outcome.answerable for outcome in usual)
     right = cells.get("answered right", 0)
     wrong = cells.get("answered wrong", 0)
     return Summary(
         answerable_right=Share(right, answerable),
         answerable_deflected=Share(cells.get("deflected needlessly", 0), answerable),
         answered_wrong=Share(wrong, right + wrong),
-        unanswerable_deflected=Share(cells.get("deflected rightly", 0), len(outcomes) - answerable),
+        unanswerable_deflected=Share(cells.get("deflected rightly", 0), len(usual) - answerable),
+        withheld_deflected=Share(withheld.get("deflected rightly", 0), sum(withheld.values())),
+        withheld_wrong=Share(withheld.get("answered wrong", 0), sum(withheld.values())),
         cells=dict(sorted(cells.items())),
         by_kind={kind: dict(sorted(by_kind[kind].items())) for kind in sorted(by_kind)},
     )

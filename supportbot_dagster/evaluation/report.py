@@ -14,6 +14,7 @@ from supportbot_dagster.dataset.rows import QUESTION_PREFIX, Row, Split
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.evaluation.judge import Judge, JudgeCheck, check_judge
 from supportbot_dagster.evaluation.measure import (
+    WITHHELD,
     Ask,
     Gate,
     LeakAudit,
@@ -185,6 +186,8 @@ def write_trust_report(
             "answerable_deflected": report.summary.answerable_deflected.to_dict(),
             "answered_wrong": report.summary.answered_wrong.to_dict(),
             "unanswerable_deflected": report.summary.unanswerable_deflected.to_dict(),
+            "withheld_deflected": report.summary.withheld_deflected.to_dict(),
+            "withheld_wrong": report.summary.withheld_wrong.to_dict(),
             "cells": report.summary.cells,
             "by_kind": report.summary.by_kind,
             "without_threshold": {
@@ -207,7 +210,11 @@ def write_trust_report(
         ),
     )
     (folder / "cells.png").write_bytes(cells_by_kind(report.summary))
-    test = [outcome for outcome in report.outcomes if outcome.split == "test"]
+    test = [
+        outcome
+        for outcome in report.outcomes
+        if outcome.split == "test" and outcome.kind != WITHHELD
+    ]
     (folder / "risk_coverage.png").write_bytes(risk_coverage(test, report.threshold))
 
 

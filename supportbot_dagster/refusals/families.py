@@ -1,25 +1,24 @@
-"""Refuse-unknown rows: families of unanswerable questions and their deflections.
+"""Families of unanswerable questions and their deflections.
 
 What lives here: loading of the built-in families (``families.yaml``) and a product's own, filling
 of their slots from the product's facts, and the lint that every deflection must pass. What does
-not: recognizing a deflection in an answer (:mod:`supportbot_dagster.refusals.markers`).
+not: families that are made from the docs (:mod:`supportbot_dagster.refusals.near_miss`), rows
+(:mod:`supportbot_dagster.refusals.rows`) and recognizing a deflection in an answer
+(:mod:`supportbot_dagster.refusals.markers`).
 
 A family is one intent in several wordings. The whole family goes into one split, so that held-out
 deflections are measured on intents that training has not seen.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from supportbot_dagster.dataset.rows import Row, make_row
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.product import SAMPLE, Product, describe_validation_error
 from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.strict_yaml import load_yaml
@@ -33,7 +32,14 @@ CATEGORIES = (
     "actions",
     "off_topic",
     "out_of_scope",
+    "prompt_injection",
+    "competitor",
+    "professional_advice",
+    "safety",
+    "missing_feature",
 )
+MISSING_FEATURE = "missing_feature"
+"""Category of what the docs do not speak of, though it sounds as if they might."""
 BUILTIN_FAMILIES = Path(__file__).parent / "families.yaml"
 MAX_WORDS = 70
 """Longest deflection, so that it fits the 200 tokens of an answer with room to spare."""
@@ -49,13 +55,38 @@ class Category(BaseModel):
 
 
 class Family(BaseModel):
-    """One intent. ``answer`` overrides the category's opening and next step."""
+    """One intent.
+
+    Args:
+        id: unique name.
+        category: key of a category.
+        questions: wordings.
+        answer: whole deflections, each beginning with the category's opening; they take the place
+            of its next steps.
+        absent: words that would stand in the docs if the docs spoke of a missing feature; each
+            counts wherever a word of the docs begins with it.
+        neighbour: address (``url#anchor``) of the docs section that is nearest to a missing
+            feature, and that the deflection names.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     id: str
     category: str
     questions: tuple[str, ...] = Field(min_length=1)
     answer: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    neighbour: str | None = None
+
+    @model_validator(mode="after")
+    def _missing_features_are_contrasts(self) -> "Family":
+        if self.category == MISSING_FEATURE:
+            if not self.absent or self.neighbour is None or self.answer:
+                raise ValueError(
+                    f"{self.id}: a missing_feature has absent and neighbour, and no answer"
+                )
+        elif self.absent or self.neighbour is not None:
+            raise ValueError(f"{self.id}: absent and neighbour are for missing_feature alone")
+        return self
 
 
 class FamilyFile(BaseModel):
@@ -64,14 +95,6 @@ class FamilyFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     categories: dict[str, Category] = {}
     families: tuple[Family, ...]
-
-
-@dataclass(frozen=True)
-class Refusals:
-    """The rows and what was left out of them, by reason."""
-
-    rows: list[Row]
-    left_out: dict[str, int]
 
 
 def load_families(path: Path) -> FamilyFile:
@@ -109,78 +132,54 @@ def product_families(product: Product) -> tuple[Family, ...]:
     return load_families(path).families
 
 
-def deflection(category: str, product: Product, variant: int = 0) -> str:
-    """The deflection of a category: its opening and one of its next steps."""
-    entry = builtin_families().categories[category]
-    step = entry.next_steps[variant % len(entry.next_steps)]
-    return _fill(f"{entry.opening} {step}", product, 0)
-
-
-def build_refusal_rows(product: Product) -> Refusals:
-    """All refusal rows of a product.
-
-    Each question slot takes the product's plans and neighbouring tools in turn. Within a family
-    every question gets the same deflection, so that the habit, not the wording, is learned.
+def opening(category: str, product: Product) -> str:
+    """The one sentence that every deflection of a category begins with.
 
     Raises:
-        UserError: if a family has an unknown category or slot, or a deflection fails the lint.
+        UserError: if there is no such category.
     """
-    rows: list[Row] = []
-    left_out: dict[str, int] = {}
-    seen: set[str] = set()
     categories = builtin_families().categories
-    for index, family in enumerate((*builtin_families().families, *product_families(product))):
-        if family.category not in categories:
-            raise UserError(
-                f"refusal family {family.id} has the unknown category {family.category!r}. "
-                f"Known: {', '.join(categories)}."
-            )
-        for number, question in enumerate(family.questions):
-            text = _fill(question, product, index + number)
-            if family.answer:
-                answer = _fill(family.answer[number % len(family.answer)], product, index)
-            else:
-                answer = deflection(family.category, product, index)
-            problem = lint_deflection(answer)
-            if problem is not None:
-                raise UserError(
-                    f"refusal family {family.id}: {problem}: {answer!r}. Mend its answer."
-                )
-            if text.casefold() in seen:
-                left_out["same question as another row"] = (
-                    left_out.get("same question as another row", 0) + 1
-                )
-                continue
-            seen.add(text.casefold())
-            rows.append(
-                make_row(
-                    question=text,
-                    output=answer,
-                    bucket="refusals",
-                    source=f"{family.category}/{family.id}",
-                    source_hash=sha256_json(family.model_dump(mode="json")),
-                    style=family.category,
-                )
-            )
-    return Refusals(rows, left_out)
+    if category not in categories:
+        raise UserError(f"unknown category {category!r}. Known: {', '.join(categories)}.")
+    return fill(categories[category].opening, product, 0)
 
 
-def lint_deflection(answer: str) -> str | None:
+def deflection(category: str, product: Product, variant: int = 0) -> str:
+    """The deflection of a category: its opening and one of its next steps."""
+    steps = builtin_families().categories[category].next_steps
+    step = fill(steps[variant % len(steps)], product, 0)
+    return f"{opening(category, product)} {step}"
+
+
+def lint_deflection(answer: str, opening: str) -> str | None:
     """What is wrong with a deflection, or None.
 
-    It must be recognized by the markers, give a next step beyond its opening, and fit the length.
+    It must begin with the one opening of its category, which names what is lacking, be recognized
+    by the markers, give a next step beyond its opening, and fit the length.
     """
     if not is_refusal(answer):
         return "no marker recognizes it as a deflection"
     sentences = [part for part in answer.replace("? ", ". ").split(". ") if part.strip()]
     if len(sentences) < 2:
         return "it is a bare refusal without a next step"
+    if not answer.startswith(f"{opening} "):
+        return f"it does not begin with {opening!r}"
     if len(answer.split()) > MAX_WORDS:
         return f"it is longer than {MAX_WORDS} words"
     return None
 
 
-def _fill(template: str, product: Product, turn: int) -> str:
+def fill(template: str, product: Product, turn: int) -> str:
+    """A text with its slots filled from the product's facts.
+
+    Args:
+        template: with slots such as ``{plan}``.
+        product: whose facts.
+        turn: which of the product's plans and neighbouring tools is named.
+
+    Raises:
+        UserError: for an unknown slot or a stray brace.
+    """
     facts = product.facts
     values: dict[str, Any] = {
         "product": product.name,

@@ -1,38 +1,246 @@
-"""Near-miss contrast: no deflection may teach the bot to refuse what the docs answer.
+"""Near misses: what the docs do not speak of, though it sounds as if they might.
 
-What lives here: the check of refusal questions against the headings of the docs. What does not:
-the families themselves.
+What lives here: families of missing features, a product's own and those made from the docs'
+headings; the proof against the docs that a feature is missing; the check that no question copies a
+heading. What does not: the other families (:mod:`supportbot_dagster.refusals.families`).
+
+A bot that has only seen far-off questions deflected learns to answer whatever sounds like its
+product. So each near miss stands beside an answerable neighbour: a docs section about the same
+thing, which the deflection names.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field
 from rapidfuzz import fuzz
 
-from supportbot_dagster.dataset.rows import normalized_question
-from supportbot_dagster.refusals.families import Refusals
+from supportbot_dagster.dataset.rows import Row, normalized_question
+from supportbot_dagster.hashing import sha256_text
+from supportbot_dagster.product import Product
+from supportbot_dagster.refusals.families import MISSING_FEATURE, Family, opening
+from supportbot_dagster.strict_yaml import load_yaml
+from supportbot_dagster.synthesis.section import SectionText
 
 SAME_AS_HEADING = 95.0
 """Token-sort ratio (0 to 100) from which a question counts as a docs heading."""
+MOST_MADE = 16
+"""Families that are made from headings, at most."""
+MOST_OF_A_THING = 2
+"""Of these, about one thing."""
+MENTIONS = 4
+"""Sections that must name a thing before it counts as one that customers know."""
+THING_WORDS = 2
+"""Words of a thing's name, at most: longer headings tell a story."""
+MOST_HEADING_WORDS = 14
+"""A longer heading is named by its beginning."""
+PARTS = Path(__file__).parent / "near_miss.yaml"
+_ARTICLE = re.compile(r"^(?:a|an|the|new|another|your)\s+", re.IGNORECASE)
+_SPOKEN = re.compile(r"[a-z][a-z-]*")
 
 
-def check_contrast(refusals: Refusals, pages: Sequence[Mapping[str, Any]]) -> Refusals:
-    """Leave out refusal rows whose question is a heading of the docs, counted.
+class _Ability(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    do: str
+    words: tuple[str, ...] = Field(min_length=1)
+
+
+class _Parts(BaseModel):
+    """The schema of ``near_miss.yaml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    abilities: tuple[_Ability, ...]
+    verbs: tuple[str, ...]
+    no_things: frozenset[str]
+    ends: frozenset[str]
+    questions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Thing:
+    """What a heading names, in the singular and the plural, and the heading's section."""
+
+    one: str
+    many: str
+    section: SectionText
+
+
+def contrast_families(
+    own: Sequence[Family], sections: Sequence[SectionText]
+) -> tuple[list[Family], Counter[str]]:
+    """Missing features that the docs prove to be missing: a product's own, then made ones.
+
+    Args:
+        own: the product's own families of missing features.
+        sections: the docs.
+
+    Returns:
+        The families, and the questions of own families left out, by reason.
+    """
+    kept: list[Family] = []
+    left_out: Counter[str] = Counter()
+    keys = {section.key for section in sections if section.heading_path}
+    texts = [_text(section) for section in sections]
+    for family in own:
+        if any(_speaks(text, family.absent) for text in texts):
+            left_out["the docs speak of this feature"] += len(family.questions)
+        elif family.neighbour not in keys:
+            left_out["the docs lack the neighbour of this feature"] += len(family.questions)
+        else:
+            kept.append(family)
+    return [*kept, *_made(sections, texts)], left_out
+
+
+def contrast_answer(product: Product, heading: str, address: str) -> str:
+    """The deflection of a missing feature, which names the nearest thing that there is.
+
+    Args:
+        product: whose docs.
+        heading: of the nearest section.
+        address: of the nearest section.
+    """
+    words = heading.rstrip(".?!:").split()
+    named = " ".join(words[:MOST_HEADING_WORDS]).replace(". ", ", ")
+    return (
+        f'{opening(MISSING_FEATURE, product)} The nearest thing there is "{named}", see '
+        f"{address.removeprefix('https://')}; for a wish write to {product.facts.support_email}."
+    )
+
+
+def without_headings(rows: Iterable[Row], sections: Sequence[SectionText]) -> list[Row]:
+    """The rows whose question is no heading of the docs: what the docs answer is not refused.
 
     A near miss (same words, another need) stays: it is the contrast that teaches the boundary.
     """
     headings = {
-        normalized_question(section["heading_path"][-1])
-        for page in pages
-        for section in page["sections"]
-        if section["heading_path"]
+        normalized_question(section.heading_path[-1])
+        for section in sections
+        if section.heading_path
     }
-    kept = []
-    for row in refusals.rows:
-        question = normalized_question(row.question)
-        if not any(fuzz.token_sort_ratio(question, item) >= SAME_AS_HEADING for item in headings):
-            kept.append(row)
-    left_out = dict(refusals.left_out)
-    if len(kept) < len(refusals.rows):
-        left_out["the docs have this very heading"] = len(refusals.rows) - len(kept)
-    return Refusals(kept, left_out)
+    return [
+        row
+        for row in rows
+        if not any(
+            fuzz.token_sort_ratio(normalized_question(row.question), item) >= SAME_AS_HEADING
+            for item in headings
+        )
+    ]
+
+
+def _text(section: SectionText) -> str:
+    return f" {' '.join((*section.heading_path, section.markdown)).casefold()} "
+
+
+def _speaks(text: str, beginnings: Sequence[str]) -> bool:
+    """Whether a word of a folded text begins with one of these, or a phrase does."""
+    return any(
+        re.search(rf"(?<!\w){re.escape(beginning.casefold().strip())}", text)
+        for beginning in beginnings
+    )
+
+
+@cache
+def _parts() -> _Parts:
+    return _Parts.model_validate(load_yaml(PARTS.read_text(encoding="utf-8")))
+
+
+def _made(sections: Sequence[SectionText], texts: Sequence[str]) -> list[Family]:
+    """Families of an ability and a thing of the docs that no section names together."""
+    found: list[tuple[str, Family]] = []
+    for thing in _things(sections, texts):
+        about = [text for text in texts if _names(text, thing)]
+        for ability in _parts().abilities:
+            if any(_speaks(text, ability.words) for text in about):
+                continue
+            name = "-".join(f"{ability.do} {thing.many}".split())
+            family = Family(
+                id=f"near-{name}",
+                category=MISSING_FEATURE,
+                questions=tuple(
+                    text.format(do=ability.do, one=_with_article(thing.one), many=thing.many)
+                    for text in _parts().questions
+                ),
+                absent=ability.words,
+                neighbour=thing.section.key,
+            )
+            found.append((thing.many, family))
+    # In an order that a new page does not shuffle, and not all about the first thing.
+    found.sort(key=lambda item: sha256_text(item[1].id))
+    made: list[Family] = []
+    taken: Counter[str] = Counter()
+    for thing_name, family in found:
+        if taken[thing_name] < MOST_OF_A_THING and len(made) < MOST_MADE:
+            taken[thing_name] += 1
+            made.append(family)
+    return made
+
+
+def _things(sections: Sequence[SectionText], texts: Sequence[str]) -> list[_Thing]:
+    """What the docs' headings act upon, such as the label of "Create a label", each once."""
+    things: dict[str, _Thing] = {}
+    for section in sections:
+        if not section.heading_path:
+            continue
+        name = _named(section.heading_path[-1])
+        if name is None:
+            continue
+        thing = _Thing(_singular(name), _plural(_singular(name)), section)
+        known = thing.many in things
+        if not known and sum(_names(text, thing) for text in texts) >= MENTIONS:
+            things[thing.many] = thing
+    return list(things.values())
+
+
+def _named(heading: str) -> str | None:
+    """The thing that a heading acts upon, or None."""
+    folded = heading.casefold().strip()
+    verb = next(
+        (verb for verb in sorted(_parts().verbs, key=len, reverse=True)
+         if folded.startswith(f"{verb} ")),
+        None,
+    )  # fmt: skip
+    if verb is None:
+        return None
+    rest = folded[len(verb) + 1 :]
+    before = None
+    while before != rest:
+        before, rest = rest, _ARTICLE.sub("", rest)
+    words: list[str] = []
+    for word in rest.split():
+        if word in _parts().ends:
+            break
+        if not _SPOKEN.fullmatch(word):
+            return None
+        words.append(word)
+    proper = heading.split()[1:]
+    if any(word[:1].isupper() for word in proper) or not 1 <= len(words) <= THING_WORDS:
+        return None
+    if {words[0], words[-1]} & _parts().no_things or len(words[-1]) <= 2:
+        return None
+    return " ".join(words)
+
+
+def _names(text: str, thing: _Thing) -> bool:
+    return f" {thing.one}" in text or f" {thing.many}" in text
+
+
+def _with_article(thing: str) -> str:
+    return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
+
+
+def _singular(thing: str) -> str:
+    if thing.endswith("ies"):
+        return thing[:-3] + "y"
+    if thing.endswith(("sses", "shes", "ches", "xes", "uses")):
+        return thing[:-2]
+    return thing[:-1] if thing.endswith("s") and not thing.endswith("ss") else thing
+
+
+def _plural(thing: str) -> str:
+    if thing.endswith("y") and thing[-2:-1] not in "aeiou":
+        return thing[:-1] + "ies"
+    return thing + ("es" if thing.endswith(("s", "sh", "ch", "x")) else "s")

@@ -123,7 +123,7 @@ def create_app(
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=secrets.token_bytes(32),
-        SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_COOKIE_SAMESITE="Lax",  # a link to this page must not begin a new session
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_NAME="review",
         MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
@@ -152,14 +152,17 @@ def create_app(
         host = urlsplit(f"//{request.host}").hostname
         if host not in LOOPBACK:
             abort(403, "This page answers to 127.0.0.1 and localhost alone.")
-        session.setdefault("token", secrets.token_hex(16))
-        session.setdefault("name", f"{reviewer or 'reviewer'}-{secrets.token_hex(2)}")
         if request.method != "POST":
+            session.setdefault("token", secrets.token_hex(16))
+            session.setdefault("name", f"{reviewer or 'reviewer'}-{secrets.token_hex(2)}")
             return
+        # Nothing is put into the session here: another site's form comes without it, and an answer
+        # that set a new one would take the reviewer's name and undo away.
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             abort(403, "A verdict is given on this page itself.")
-        if not hmac.compare_digest(request.form.get("token", ""), session["token"]):
+        token = session.get("token", "")
+        if not token or not hmac.compare_digest(request.form.get("token", ""), token):
             abort(403, "The page is from an earlier start. Load it again.")
 
     @app.after_request

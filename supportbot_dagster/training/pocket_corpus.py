@@ -10,11 +10,11 @@ machine that has PyTorch and little else.
 
 The corpus holds:
 
-- the sample product's docs as running text;
+- the sample product's docs as running text, without the sections that its dataset withholds;
 - the recorded teacher's questions about them with their answers;
 - unanswerable questions written for the base alone (``pocket_deflections.jsonl``), most of them
-  near misses of a docs section, with the deflection of their category, or with that of the
-  sample's refusal family that they name;
+  near misses of a docs section, with the deflection of their category, with that of the sample's
+  refusal family that they name, or naming the docs section that they are nearest to;
 - for training, crossings of these questions
   (:mod:`supportbot_dagster.training.pocket_crossings`).
 
@@ -34,10 +34,13 @@ from rapidfuzz import fuzz, process
 
 from supportbot_dagster.crawl import Page, crawl
 from supportbot_dagster.dataset.rows import normalized_question
+from supportbot_dagster.dataset.withheld import is_withheld
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.product import load_product, sample_product_file
-from supportbot_dagster.refusals.families import build_refusal_rows, deflection
+from supportbot_dagster.refusals.families import deflection
+from supportbot_dagster.refusals.near_miss import contrast_answer
+from supportbot_dagster.refusals.rows import build_refusal_rows
 from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
 from supportbot_dagster.synthesis.section import sections_of
 from supportbot_dagster.synthesis.teacher import load_recordings
@@ -61,26 +64,28 @@ def sample_corpus() -> Corpus:
         pages: list[Page] = crawl(url, public_base=PUBLIC_BASE).pages
     recordings = load_recordings(SAMPLE_FOLDER / "teacher")
     product = load_product(sample_product_file())
-    refusals = build_refusal_rows(product).rows
+    sections = sections_of([page.to_dict() for page in pages])
+    headings = {section.key: section.heading_path for section in sections}
+    refusals = build_refusal_rows(product, sections).rows
     families = {row.source.partition("/")[2]: row.output for row in refusals}
     tested = _tested_questions([row.question for row in refusals])
     texts: list[str] = []
     asked: list[Asked] = []
-    for section in sections_of([page.to_dict() for page in pages]):
+    for section in sections:
+        if is_withheld(section.key, product.dataset.withheld, product.dataset.seed):
+            continue
         texts.append(f"{' > '.join(section.heading_path)}\n{section.markdown}")
         reply = recordings.get(section.content_hash)
         if reply is not None:
             asked += [Asked(item.question, reply.answer, section.key) for item in reply.questions]
-    asked += [
-        Asked(
-            row["question"],
-            families[row["family"]]
-            if "family" in row
-            else deflection(row["category"], product, number),
-            UNANSWERABLE + row["category"],
-        )
-        for number, row in enumerate(read_jsonl(DEFLECTIONS))
-    ]
+    for number, row in enumerate(read_jsonl(DEFLECTIONS)):
+        if "family" in row:
+            said = families[row["family"]]
+        elif "neighbour" in row:
+            said = contrast_answer(product, headings[row["neighbour"]][-1], row["neighbour"])
+        else:
+            said = deflection(row["category"], product, number)
+        asked.append(Asked(row["question"], said, UNANSWERABLE + row["category"]))
     copies = _copies_tested([item.question for item in asked], tested)
     kept = [item for item, copy in zip(asked, copies, strict=True) if not copy]
     watched = [item for item in kept if _is_watched(item.question)]

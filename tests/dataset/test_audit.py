@@ -37,12 +37,16 @@ def test_a_sound_dataset_has_no_problem() -> None:
     ("planted", "said"),
     [
         (
-            one("docs", "https://d.example/a.html#three", "New?", "test"),
-            "a.html stands in test, tr",
+            one("docs", "https://d.example/a.html#two", "New?", "test"),
+            "a.html#two stands in test, tr",
         ),
         (one("tickets", "thread-1", "another question", "train"), "thread-1 stands in test, train"),
         (one("refusals", "pricing/price", "How much?", "train"), "pricing/price stands in"),
         (one("tickets", "thread-2", "HOW DO I ARCHIVE", "test"), "'how do i archive' stands in"),
+        (
+            one("docs", "https://d.example/a.html#one", "cant find my cycle", "train"),
+            "nearly copies row",
+        ),
         (one("tickets", "thread-2", "Why?", ""), "has no split"),
         (SOUND[0], "stands twice"),
         (one("docs", "https://d.example/b.html", "how do i export", "train"), "is a probe"),

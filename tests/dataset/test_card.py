@@ -46,7 +46,7 @@ def product() -> Product:
 def merged() -> Merged:
     return merge(
         [
-            *(one("docs", f"https://d.example/{n}.html#a", n) for n in range(80)),
+            *(one("docs", f"https://d.example/{n}.html#a", n) for n in range(140)),
             *(one("tickets", f"thread-{n}", n) for n in range(90)),
             *(one("refusals", f"pricing/{n // 3}", n) for n in range(30)),
         ],
@@ -77,11 +77,13 @@ def test_the_card_tells_counts_shares_shortfalls_and_what_is_left_out(
     assert "# Tracklight support dataset, 2026-11" in text
     train = len(merged.of("train"))
     assert f"{train} rows to train on of 200 wanted, and {len(merged.rows) - train} held" in text
-    assert f"| docs | 120 | 80 | 80 | {80 / train:.0%} | 40 | 0 |" in text
+    assert f"| docs | 120 | 140 | 120 | {120 / train:.0%} | 0 | 0 |" in text
     tickets = merged.buckets["tickets"]
     assert tickets.held_out > 0
     assert f"| tickets | 60 | {tickets.available} | {tickets.used} |" in text
-    assert "| over the quota of tickets | 6 |" in text
+    assert merged.left_out
+    for reason, count in merged.left_out.items():
+        assert f"| {reason} | {count} |" in text
     counts = [sum(row.bucket == name for row in merged.of("test")) for name in merged.buckets]
     assert f"| test | {' | '.join(map(str, counts))} | {sum(counts)} |" in text
 
@@ -163,3 +165,14 @@ def test_the_datasets_library_reads_the_splits_as_they_are(
         assert loaded[split].to_list() == read_jsonl(folder / f"{split}.jsonl")
         assert set(loaded[split]["split"]) == {split}
         assert loaded[split][0]["instruction"].startswith("Customer question: ")
+
+
+def test_the_card_names_what_is_withheld(tmp_path: Path, product: Product) -> None:
+    settings = SETTINGS.model_copy(update={"withheld": 0.2})
+    rows = [one("docs", f"https://d.example/{n}.html#a", n) for n in range(40)]
+    merged = merge(rows, settings)
+    text = card(merged, product, "2026-11", INPUTS)
+    assert len(merged.withheld) > 2
+    assert all(f"- {key}\n" in text for key in merged.withheld)
+    assert f"| test | about withheld sections | {len(merged.of('test'))} |" in text
+    assert "withheld" not in card(merge(rows, SETTINGS), product, "2026-11", INPUTS)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from supportbot_dagster.dataset import merge as merge_module
 from supportbot_dagster.dataset.audit import audit_dataset
 from supportbot_dagster.dataset.merge import Merged, merge
 from supportbot_dagster.dataset.rows import Bucket, Row, make_row
+from supportbot_dagster.dataset.splits import split_of
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.product import Dataset, Shares, Splits
 
@@ -57,16 +59,16 @@ def rows() -> list[Row]:
 SETTINGS = Dataset(target_rows=400, shares=Shares(docs=0.1, tickets=0.4, refusals=0.5))
 
 
-def splits_by_group(merged: Merged) -> dict[tuple[str, str], set[str]]:
+def splits_by_source(merged: Merged) -> dict[tuple[str, str], set[str]]:
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in merged.rows:
-        groups[row.bucket, row.group].add(row.split)
+        groups[row.bucket, row.source].add(row.split)
     return groups
 
 
-def test_a_page_a_thread_and_a_family_are_whole_in_one_split(rows: list[Row]) -> None:
+def test_a_section_a_thread_and_a_family_are_whole_in_one_split(rows: list[Row]) -> None:
     merged = merge(rows, SETTINGS)
-    groups = splits_by_group(merged)
+    groups = splits_by_source(merged)
     assert all(len(splits) == 1 for splits in groups.values())
     assert {row.split for row in merged.rows if row.bucket == "docs"} == {"train"}
     for bucket in ("tickets", "refusals"):
@@ -75,22 +77,22 @@ def test_a_page_a_thread_and_a_family_are_whole_in_one_split(rows: list[Row]) ->
 
 
 def test_a_split_by_row_would_show(rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
-    def by_row(kept: Sequence[Row], splits: Splits, seed: int) -> list[Row]:
-        return [row.in_split(merge_module._split_of(row.id, splits, seed)) for row in kept]
+    def by_row(kept: Sequence[Row], settings: Dataset, withheld: frozenset[str]) -> list[Row]:
+        return [row.in_split(split_of(row.id, settings.splits, settings.seed)) for row in kept]
 
     monkeypatch.setattr(merge_module, "_split", by_row)
     merged = merge(rows, SETTINGS)
-    assert any(len(splits) > 1 for splits in splits_by_group(merged).values())
+    assert any(len(splits) > 1 for splits in splits_by_source(merged).values())
     assert any("stands in" in problem for problem in audit_dataset(merged.rows))
 
 
-def test_a_group_keeps_its_split_whatever_comes_or_goes(rows: list[Row]) -> None:
-    before = splits_by_group(merge(rows, SETTINGS))
+def test_a_source_keeps_its_split_whatever_comes_or_goes(rows: list[Row]) -> None:
+    before = splits_by_source(merge(rows, SETTINGS))
     more = [*rows, *(one("tickets", f"new-{n}", 0) for n in range(60))]
     random.Random(1).shuffle(more)
     larger = Dataset(target_rows=600, shares=SETTINGS.shares)
     for changed in (merge(more, larger), merge(rows[::2], SETTINGS)):
-        after = splits_by_group(changed)
+        after = splits_by_source(changed)
         shared = before.keys() & after.keys()
         assert len(shared) > 50
         assert all(before[key] == after[key] for key in shared)
@@ -104,7 +106,7 @@ def test_the_order_of_the_rows_does_not_matter(rows: list[Row]) -> None:
 
 def test_another_seed_splits_otherwise(rows: list[Row]) -> None:
     other = merge(rows, SETTINGS.model_copy(update={"seed": 7}))
-    assert splits_by_group(other) != splits_by_group(merge(rows, SETTINGS))
+    assert splits_by_source(other) != splits_by_source(merge(rows, SETTINGS))
 
 
 def test_the_held_out_shares_are_about_those_wanted() -> None:
@@ -134,7 +136,10 @@ def test_shares_quotas_and_shortfalls(rows: list[Row]) -> None:
     assert len(rows) == len(merged.rows) + sum(merged.left_out.values())
 
 
-def test_what_is_held_out_comes_on_top_in_proportion(rows: list[Row]) -> None:
+def test_what_is_held_out_comes_on_top_in_proportion(
+    rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merge_module, "ENOUGH_HELD_OUT", 0)
     settings = Dataset(target_rows=200, shares=Shares(docs=0.5, tickets=0.3, refusals=0.2))
     merged = merge(rows, settings)
     held = Counter((row.bucket, row.split) for row in merged.rows if row.split != "train")
@@ -144,6 +149,15 @@ def test_what_is_held_out_comes_on_top_in_proportion(rows: list[Row]) -> None:
     assert held["tickets", "calibration"] == 12
     assert held["tickets", "validation"] <= 6
     assert held["refusals", "test"] <= 15
+
+
+def test_a_small_dataset_is_measured_with_all_that_it_holds_out(rows: list[Row]) -> None:
+    small = Dataset(target_rows=20, shares=Shares(docs=0.5, tickets=0.3, refusals=0.2))
+    merged = merge(rows, small)
+    tested = [row for row in rows if split_of(row.source, small.splits, small.seed) == "test"]
+    held = Counter(row.bucket for row in merged.of("test"))
+    assert held == Counter(row.bucket for row in tested if row.bucket != "docs")
+    assert held["refusals"] > 20
 
 
 def test_every_row_is_used_or_counted(rows: list[Row]) -> None:
@@ -193,7 +207,7 @@ def held_out_and_copies() -> tuple[Row, list[Row]]:
     thread = next(
         f"thread-{number}"
         for number in range(1000)
-        if merge_module._split_of(f"thread-{number}", Splits(), 0) == "test"
+        if split_of(f"thread-{number}", Splits(), 0) == "test"
     )
     copies = (
         "Where can I export all of my issues as a CSV file?",
@@ -243,7 +257,7 @@ def test_two_sources_do_not_train_the_same_question_and_one_may_phrase_it_twice(
     thread = next(
         f"thread-{number}"
         for number in range(1000)
-        if merge_module._split_of(f"thread-{number}", Splits(), 0) == "train"
+        if split_of(f"thread-{number}", Splits(), 0) == "train"
     )
     other = one("tickets", thread, 0, text.replace("file", "files"))
     merged = merge([*own, *docs(), other], Dataset())
@@ -270,3 +284,72 @@ def test_short_questions_are_compared_exactly() -> None:
 def test_without_docs_to_train_on_nothing_is_made() -> None:
     with pytest.raises(UserError, match=r"no docs row to train on\. Check the row tables"):
         merge([*tickets(), *refusals()], SETTINGS)
+
+
+def test_withheld_sections_are_asked_about_and_train_nowhere() -> None:
+    settings = SETTINGS.model_copy(update={"withheld": 0.4})
+    sections = [f"https://d.example/{page}.html#s" for page in range(10)]
+    rows = [
+        *(
+            replace(one("docs", key, number), output=f"{words(key, 5)} is how.")
+            for key in sections
+            for number in range(8)
+        ),
+        *(
+            replace(
+                one("tickets", f"linked {key}", 0), output=f"See {words(key, 5)}.", evidence=key
+            )
+            for key in sections
+        ),
+        *(
+            replace(one("tickets", f"unlinked {key}", 0), output=f"Well, {words(key, 5)} it is.")
+            for key in sections
+        ),
+        *refusals(),
+    ]
+    merged = merge(rows, settings)
+    assert 1 <= len(merged.withheld) < 10
+    asked = [row for row in merged.rows if row.source in merged.withheld]
+    assert {row.split for row in asked} == {"test"}
+    assert set(Counter(row.source for row in asked).values()) == {merge_module.WITHHELD_QUESTIONS}
+    threads = {row.source for row in merged.rows if row.bucket == "tickets"}
+    assert threads == {
+        f"{kind} {key}"
+        for key in sections
+        if key not in merged.withheld
+        for kind in ("linked", "unlinked")
+    }
+    assert merged.left_out["about a withheld docs section"] == 2 * len(merged.withheld)
+    assert audit_dataset(merged.rows) == []
+
+
+def test_a_page_s_lead_is_never_withheld_and_by_default_nothing_is(rows: list[Row]) -> None:
+    leads = [
+        replace(row, source=row.source.partition("#")[0]) if row.bucket == "docs" else row
+        for row in rows
+    ]
+    assert merge(leads, SETTINGS.model_copy(update={"withheld": 0.5})).withheld == ()
+    assert merge(rows, SETTINGS).withheld == ()
+
+
+def test_no_category_of_refusals_goes_without() -> None:
+    def styled(style: str, families: int) -> list[Row]:
+        return [
+            replace(one("refusals", f"{style}/f{family}", number), style=style)
+            for family in range(families)
+            for number in range(5)
+        ]
+
+    rows = [*docs(), *styled("pricing", 200), *styled("safety", 8)]
+    settings = Dataset(target_rows=100, shares=Shares(docs=0.5, tickets=0, refusals=0.5))
+    trained = Counter(row.style for row in merge(rows, settings).of("train"))
+    assert trained["safety"] >= 12  # half of an even division of 50 rows
+    assert trained["pricing"] > trained["safety"]
+
+
+def test_a_rare_category_would_be_drowned_without_the_floor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(merge_module, "FLOOR_SHARE", 0.0)
+    with pytest.raises(AssertionError):
+        test_no_category_of_refusals_goes_without()

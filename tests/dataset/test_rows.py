@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from supportbot_dagster.dataset.rows import (
     QUESTION_PREFIX,
     Row,
@@ -43,19 +41,6 @@ def test_the_id_is_of_bucket_source_and_question() -> None:
     assert row(output="Another answer.").id == row().id
     for change in ({"bucket": "tickets"}, {"source": "other"}, {"question": "How?"}):
         assert row(**change).id != row().id
-
-
-@pytest.mark.parametrize(
-    ("bucket", "source", "group"),
-    [
-        ("docs", "https://d.example/a.html#one", "https://d.example/a.html"),
-        ("docs", "https://d.example/a.html", "https://d.example/a.html"),
-        ("tickets", "thread#1", "thread#1"),
-        ("refusals", "pricing/price-of-a-plan", "pricing/price-of-a-plan"),
-    ],
-)
-def test_the_group_is_page_thread_or_family(bucket: str, source: str, group: str) -> None:
-    assert row(bucket=bucket, source=source).group == group
 
 
 def test_a_question_that_opens_like_the_prefix_keeps_its_words() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from supportbot_dagster.dataset.ticket_rows import follow_up_rows, ticket_rows
-from supportbot_dagster.product import Product, load_product, sample_product_file
+from supportbot_dagster.dataset.rows import SPLITS
+from supportbot_dagster.dataset.ticket_rows import FollowUps, follow_up_rows, ticket_rows
+from supportbot_dagster.product import Product, Splits, load_product, sample_product_file
 from supportbot_dagster.refusals.markers import is_refusal
 
 QUESTION = "hi there, cant figur out wher to chang my workspace url"
@@ -98,8 +100,21 @@ def test_sympathy_is_no_reason_to_leave_a_reply_out(product: Product) -> None:
 FOUR = (QUESTION, ANSWER, "and can I undo that later on?", "Yes, within 30 days in the same place.")
 
 
+def follow_ups(conversations: list[dict[str, Any]]) -> FollowUps:
+    return follow_up_rows(conversations, Splits(), 0)
+
+
+def test_follow_ups_have_splits_of_their_own() -> None:
+    many = [conversation(*FOUR) | {"id": f"c{number}"} for number in range(200)]
+    rows = follow_ups(many).rows
+    held = Counter(row["split"] for row in rows)
+    assert set(held) == set(SPLITS)
+    assert 100 < held["train"] < 140
+    assert follow_ups(many[::2]).rows == rows[::2], "whatever else comes or goes"
+
+
 def test_follow_ups_alternate_and_end_with_the_agent() -> None:
-    (row,) = follow_up_rows([conversation(*FOUR, "thanks a lot, that worked")]).rows
+    (row,) = follow_ups([conversation(*FOUR, "thanks a lot, that worked")]).rows
     assert [message["role"] for message in row["messages"]] == ["user", "assistant"] * 2
     assert row["messages"][0]["content"].startswith("Customer question: ")
     assert not row["messages"][2]["content"].startswith("Customer question: ")
@@ -121,7 +136,7 @@ def test_follow_ups_alternate_and_end_with_the_agent() -> None:
     ],
 )
 def test_follow_ups_left_out_are_counted(changed: dict[str, Any], reason: str) -> None:
-    result = follow_up_rows([changed, conversation(*FOUR)])
+    result = follow_ups([changed, conversation(*FOUR)])
     assert len(result.rows) == 1
     ((said, count),) = result.left_out.items()
     assert said.startswith(reason)

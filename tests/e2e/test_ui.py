@@ -23,7 +23,6 @@ from supportbot_dagster.operate.instance import open_instance
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE = 180.0
 ASSET = "refusal_rows"
 ASSETS = (
@@ -43,29 +42,6 @@ ASSETS = (
     "ollama_bundle",
     "release",
 )
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = Path(os.environ.get("SUPPORTBOT_SCREENSHOTS") or tmp_path / "screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@pytest.fixture
-def page() -> Iterator[Any]:
-    """A page of a browser without a window."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"{CHROMIUM} is not there: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        opened = browser.new_page(viewport={"width": 1800, "height": 1100})
-        opened.set_default_timeout(60_000)
-        yield opened
-        browser.close()
 
 
 @pytest.fixture

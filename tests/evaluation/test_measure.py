@@ -259,3 +259,42 @@ def test_an_outcome_as_json_has_every_field() -> None:
     assert outcome().to_dict() == outcome().__dict__
     assert replace(outcome(), right=None).answerable is False
     assert measure.Share(0, 0).value is None
+
+
+def test_withheld_sections_have_a_figure_of_their_own() -> None:
+    outcomes = [
+        outcome(),
+        outcome(right=None, deflected=True, kind="pricing"),
+        outcome(right=False, deflected=True, kind=measure.WITHHELD),
+        outcome(right=True, score=-3.0, kind=measure.WITHHELD),
+        outcome(right=True, kind=measure.WITHHELD),
+        outcome(right=False, kind=measure.WITHHELD),
+    ]
+    summary = summarize(outcomes, -1.0)
+    assert summary.withheld_deflected == measure.Share(2, 4)
+    assert summary.withheld_wrong == measure.Share(1, 4)
+    assert summary.unanswerable_deflected == measure.Share(1, 1)
+    assert summary.answerable_right == measure.Share(1, 1)
+    assert sum(summary.cells.values()) == 2
+    assert summary.by_kind[measure.WITHHELD] == {
+        "answered right": 1,
+        "answered wrong": 1,
+        "deflected rightly": 2,
+    }
+
+
+def test_a_held_out_docs_row_asks_for_what_the_bot_cannot_know() -> None:
+    rows = [
+        row("how to archive", "Click Archive in the menu.", "docs", "train", "d#archive"),
+        row("how to clone", "Click Clone in the menu.", "docs", "test", "d#clone"),
+    ]
+    judge = Judge(taught_answers(rows))
+    said = {
+        DEFLECTION: "deflected rightly",
+        "Click Clone in the menu.": "answered right",
+        "Click Archive in the menu.": "answered wrong",
+    }
+    for answer, cell in said.items():
+        (found,), left_out = ask_held_out(rows[1:], judge, lambda _, text=answer: Said(text))
+        assert left_out == {}
+        assert (found.kind, found.answerable, found.cell(-1.0)) == (measure.WITHHELD, False, cell)

@@ -158,7 +158,7 @@ def test_only_the_pages_own_scripts_may_run(client: FlaskClient) -> None:
     assert "default-src 'none'" in policy
     assert "script-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
-    assert "SameSite=Strict" in answer.headers["Set-Cookie"]
+    assert "SameSite=Lax" in answer.headers["Set-Cookie"]
     assert "HttpOnly" in answer.headers["Set-Cookie"]
 
 
