@@ -22,15 +22,17 @@ from importlib import metadata
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import httpx
+import aiohttp
+from multidict import CIMultiDictProxy
 
 from supportbot_dagster.crawl.charset import decode_html
 from supportbot_dagster.crawl.dom import parse
 from supportbot_dagster.crawl.extract import Content, Skipped, extract_content
 from supportbot_dagster.crawl.network import (
+    BodyEncodingError,
     BodyTooLargeError,
-    GuardedTransport,
     PrivateAddressError,
+    Session,
     read_body,
 )
 from supportbot_dagster.crawl.page import Page
@@ -252,7 +254,7 @@ class _Read:
 @dataclass
 class _Answer:
     status: int
-    headers: httpx.Headers
+    headers: CIMultiDictProxy[str]
     body: bytes
 
     @property
@@ -309,18 +311,17 @@ class _Walk:
 
     async def run(self) -> CrawlResult:
         limit = self.settings
-        host = httpx.URL(self.start).host
-        async with httpx.AsyncClient(
-            transport=GuardedTransport(host, limit.concurrency + 1),
+        async with Session(
+            urlsplit(self.start).hostname or "",
+            connections=limit.concurrency + 1,
             headers={
                 "user-agent": limit.header,
                 "accept-encoding": "gzip, deflate",
                 "accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
             },
-            timeout=limit.timeout_seconds,
-            follow_redirects=False,
-        ) as client:
-            self.client = client
+            timeout_seconds=limit.timeout_seconds,
+        ) as session:
+            self.session = session
             try:
                 async with asyncio.timeout(limit.max_seconds):
                     await self._open()
@@ -592,14 +593,14 @@ class _Walk:
                 raise _Stop("too-large", str(error)) from None
             except PrivateAddressError as error:
                 raise _Stop("private-address", str(error)) from None
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.DecodingError) as error:
+            except (aiohttp.InvalidURL, BodyEncodingError) as error:
                 raise _Stop("error", f"{type(error).__name__}: {error}") from None
-            except TimeoutError:  # the whole request took too long; it would do so again
-                raise _Stop("timeout", "not whole in time") from None
-            except httpx.TimeoutException:
+            except aiohttp.ServerTimeoutError:
                 if attempt >= self.settings.attempts:
                     raise _Stop("timeout", "no answer in time") from None
-            except httpx.HTTPError as error:
+            except TimeoutError:  # the whole request took too long; it would do so again
+                raise _Stop("timeout", "not whole in time") from None
+            except (aiohttp.ClientError, OSError) as error:
                 if attempt >= self.settings.attempts:
                     raise _Stop("network", f"{type(error).__name__}: {error}") from None
             else:
@@ -617,9 +618,9 @@ class _Walk:
         self.requested += 1
         async with (
             asyncio.timeout(self.settings.request_seconds),
-            self.client.stream("GET", url, headers=headers) as response,
+            self.session.get(url, headers) as response,
         ):
-            answer = _Answer(response.status_code, response.headers, b"")
+            answer = _Answer(response.status, response.headers, b"")
             # What is no page is not worth its bytes.
             if answer.status == 200 and (limit or answer.kind in _HTML or not answer.kind):
                 try:
@@ -878,10 +879,10 @@ def _words(said: Iterable[str]) -> set[str]:
     return words | {"noindex", "nofollow"} if "none" in words else words
 
 
-def _header_rules(headers: httpx.Headers, agent: str) -> set[str]:
+def _header_rules(headers: CIMultiDictProxy[str], agent: str) -> set[str]:
     """The words of X-Robots-Tag headers that concern this crawler."""
     said = []
-    for value in headers.get_list("x-robots-tag"):
+    for value in headers.getall("x-robots-tag", ()):
         name, colon, rules = value.partition(":")
         if not colon:
             said.append(value)
@@ -896,7 +897,7 @@ def _refresh_target(content: str) -> str:
     return found.group(2).strip() if found and int(found.group(1)) <= 5 else ""
 
 
-def _retry_after(headers: httpx.Headers) -> float:
+def _retry_after(headers: CIMultiDictProxy[str]) -> float:
     """Seconds that a Retry-After header asks for; 0 without a usable one."""
     value = headers.get("retry-after", "").strip()
     if value.isdigit():
