@@ -54,6 +54,7 @@ _INDEX = re.compile(r"<(?:\w+:)?sitemapindex\b")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_SITEMAPS = 200
 _SITEMAP_BYTES = 50 * 1024 * 1024  # the largest that the sitemap protocol allows
+_LONG_PAGE = 512 * 1024  # bytes; a shorter one is read in the time of a round trip or two
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 # Outcomes after which a page may be missing that exists: the crawl is not complete.
 _LOST = frozenset(
@@ -446,8 +447,10 @@ class _Walk:
             raise _Stop(f"http-{answer.status}")
         if not answer.is_html:
             raise _Stop("not-html", answer.kind)
-        # Parsing takes longer than receiving: in a thread, the other requests go on meanwhile.
-        read = await asyncio.to_thread(self._read_page, url, answer)
+        if len(answer.body) > _LONG_PAGE:  # in a thread, so that the other requests go on meanwhile
+            read = await asyncio.to_thread(self._read_page, url, answer)
+        else:  # threads that wait for one another's turn take half as long again
+            read = self._read_page(url, answer)
         self._learn_all(read.links, self.known[url] + 1)
         if isinstance(read.result, _Stop):
             self.traps.saw(url, f"{read.result.reason} {read.result.detail}")
