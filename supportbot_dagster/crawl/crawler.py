@@ -11,6 +11,7 @@ import asyncio
 import email.utils
 import gc
 import gzip
+import hashlib
 import html as html_entities
 import re
 import time
@@ -319,6 +320,7 @@ class _Walk:
         self.work = asyncio.Condition()
         self.active = 0
         self.found: list[_Found] = []
+        self.bodies: dict[tuple[bytes, str], _Found] = {}  # by hash and Content-Type
         self.redirects: dict[str, str] = {}
         self.hops: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
@@ -528,14 +530,19 @@ class _Walk:
         if "noindex" in rules:
             return _Read(_Stop("noindex"), links)
         public = self.scope.to_public(url)
+        etag, last_modified = headers.get("etag"), headers.get("last-modified")
+        # Every site gives its first page at two addresses, and some give all of them at many.
+        body = (hashlib.sha256(answer.body).digest(), headers.get("content-type", ""))
+        if (same := self.bodies.get(body)) is not None:
+            page = replace(same.page, url=public, etag=etag, last_modified=last_modified)
+            return _Read(_Found(url, page, canonical or url, same.content), links)
         content = extract_content(root, url=public, fetched_url=url)
         if isinstance(content, Skipped):
             return _Read(_Stop(content.reason, content.detail), links)
-        page = content.page(
-            public, etag=headers.get("etag"), last_modified=headers.get("last-modified")
-        )
-        kept = None if content.named else content
-        return _Read(_Found(url, page, canonical or url, kept), links)
+        page = content.page(public, etag=etag, last_modified=last_modified)
+        found = _Found(url, page, canonical or url, None if content.named else content)
+        self.bodies[body] = found
+        return _Read(found, links)
 
     def _canonical(self, head: _Head) -> str | None:
         try:

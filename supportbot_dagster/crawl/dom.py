@@ -266,9 +266,15 @@ def words_said(element: Any) -> set[str]:
     return {word for value in set(_VALUES(element)) for word in value.split()}
 
 
+def text_of(element: Any) -> str:
+    """All text below an lxml element."""
+    text: str = _TEXT(element)
+    return text
+
+
 def size_of(element: Any) -> int:
     """Number of characters of an lxml element's text, white space left out."""
-    text: str = _TEXT(element)
+    text = text_of(element)
     if len(text) > 100 and text.isascii():
         return len(text) - sum(map(text.count, _ASCII_SPACE))
     return len("".join(text.split()))

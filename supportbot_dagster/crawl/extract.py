@@ -38,21 +38,33 @@ from supportbot_dagster.crawl.repeats import without_repeated
 class _Finder:
     """Finds the elements that meet one of some conditions.
 
-    Each condition is an attribute and a word of its value. Where none of the words stands in any
-    attribute of the page, which one look at them all tells, nothing is searched.
+    Each condition is an attribute and a word of its value. A search costs as much as its conditions
+    are many, and a page has few of the words: one look at all attributes tells which.
     """
 
     def __init__(self, *conditions: tuple[str, str]) -> None:
+        self._conditions = conditions
         self._words = frozenset(word for _, word in conditions)
-        self._find = etree.XPath(".//*[" + " or ".join(_word(*pair) for pair in conditions) + "]")
 
     def __call__(self, element: Any, said: set[str]) -> list[Any]:
-        found: list[Any] = [] if self._words.isdisjoint(said) else self._find(element)
+        if self._words.isdisjoint(said):
+            return []
+        found: list[Any] = _search(tuple(pair for pair in self._conditions if pair[1] in said))(
+            element
+        )
         return found
 
 
+@lru_cache(maxsize=256)
+def _search(conditions: tuple[tuple[str, str], ...]) -> Any:
+    return etree.XPath(".//*[" + " or ".join(_word(*pair) for pair in conditions) + "]")
+
+
 def _word(attribute: str, word: str) -> str:
-    return f"contains(concat(' ', normalize-space(@{attribute}), ' '), ' {word} ')"
+    if attribute == "id":
+        return f"@id='{word}'"
+    whole = f"contains(concat(' ', normalize-space(@{attribute}), ' '), ' {word} ')"
+    return f"(contains(@{attribute}, '{word}') and {whole})"  # the first part is fast, and rare
 
 
 _ARTICLE_BODY = _Finder(("itemprop", "articleBody"))

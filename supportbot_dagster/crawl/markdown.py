@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from lxml import etree
 
-from supportbot_dagster.crawl.dom import BLOCKS, HEADINGS, Node, class_words, one_line
+from supportbot_dagster.crawl.dom import BLOCKS, HEADINGS, Node, class_words, one_line, text_of
 
 _MAX_DEPTH = 80  # levels of meaning, bare wrappers not counted; below it only the text is kept
 _BREAK = "\x01"  # a <br> until white space is collapsed
@@ -44,11 +44,9 @@ _NO_LANGUAGE = frozenset(
 _GUTTERS = frozenset(
     "linenos lineno linenodiv gutter line-numbers-rows sr-only visually-hidden boring".split()
 )
-_NOT_ONLY_SPANS = etree.XPath(
-    "boolean(.//*[self::br or self::div or self::li or self::p or self::tr or self::button or "
-    "@class[contains(., 'line') or contains(., 'gutter') or contains(., 'boring') "
-    "or contains(., 'sr-only') or contains(., 'visually')]])"
-)
+_CODE_PARTS = ("br", "div", "li", "p", "tr", "button")  # what is more than a colour in a ``pre``
+_CODE_NAMES = ("line", "gutter", "boring", "sr-only", "visually")  # in the same way, within a class
+_CLASSES = etree.XPath("descendant::*/@class", smart_strings=False)
 _LOOKS_LIKE_MARKUP = re.compile(r"(#{1,6}\s|>|```|~~~|(-\s*){3,}$|(=\s*){3,}$)")
 _ITEM = re.compile(r"(- |\d+\. )")
 _INTEGER = re.compile(r"-?\d{1,6}")
@@ -575,8 +573,8 @@ def _own_anchor(element: Node) -> str:
 
 def _code(pre: Any) -> str:
     """The text of a ``pre`` as shown: line numbers left out, one line for each block in it."""
-    if not _NOT_ONLY_SPANS(pre):
-        return "".join(pre.itertext())
+    if _is_plain_code(pre):
+        return text_of(pre)
     pieces: list[str] = []
     block_ended = False
 
@@ -603,6 +601,16 @@ def _code(pre: Any) -> str:
             if element.tail:
                 say(element.tail)
     return "".join(pieces)
+
+
+def _is_plain_code(pre: Any) -> bool:
+    """Whether every text of a ``pre`` is code, with its own line breaks."""
+    if not len(pre):
+        return True
+    classes = " ".join(_CLASSES(pre))
+    if any(name in classes for name in _CODE_NAMES):
+        return False
+    return next(pre.iter(*_CODE_PARTS), None) is None
 
 
 def _fenced(text: str, language: str) -> list[Block]:
