@@ -135,7 +135,7 @@ _PERMALINK = frozenset(
     "headerlink hash-link anchor-link header-anchor heading-anchor anchorjs-link permalink "
     "headline-anchor direct-link heading-link".split()
 )
-_PERMALINK_TEXT = frozenset({"", "¶", "#", "§", "🔗", "link", "permalink", "anchor"})
+_PERMALINK_TEXT = frozenset({"", "¶", "#", "§", "◆", "🔗", "link", "permalink", "anchor"})
 _HELPFUL = re.compile(
     r"^(?:was|is|did|how)\b.{0,40}\b(?:page|article|information|content|guide|document|this|we)\b"
     r".{0,40}\b(?:helpful|useful|help you|answer your question|do|doing)\b.{0,12}\?",
@@ -151,7 +151,8 @@ _EDIT = re.compile(
 )
 _EDIT_TARGET = re.compile(r"/(?:edit|blob|tree|raw|issues|_sources|discussions)(?:/|$)")
 _MAX_DEPTH = 200
-_LINE_NUMBERS = frozenset({"linenos", "lineno", "gutter"})
+# Line numbers, and doxygen's tooltips, which stand among the lines and show on a touch.
+_BESIDE_CODE = frozenset({"linenos", "lineno", "gutter", "ttc"})
 _UNSEEN = frozenset({"visually-hidden", "sr-only"})
 _PHRASES = ("was", "is ", "did", "how", "last", "page")
 _CHROME_BLOCKS = frozenset(
@@ -291,7 +292,7 @@ def _container(body: Any) -> tuple[Any, bool]:
     if docbook:
         return max(_outer(docbook), key=size_of), True
     if "contents" in said and (titled := _UNDER_A_TITLE(body)):
-        return _with_head(titled[0]), True
+        return _with_title_part(titled[0]), True
     for find in _NAMED:
         if outer := _outer(_with_text(find(body, said))):
             best = max(outer, key=prose_size)
@@ -316,6 +317,31 @@ def _with_head(content: Any) -> Any:
     section = next(head.iter("h2", "h3"), None) is not None
     if not titled and not (section and next(head.iter("h1"), None) is not None):
         return content
+    return _led_by(head, content)
+
+
+def _with_title_part(contents: Any) -> Any:
+    """Doxygen's ``contents`` with the title from the ``header`` before it.
+
+    The header also lists the parts of the page, which go, and within the title the groups that the
+    page is in, which become a line below it. What is a section of a page is an ``h1`` to doxygen,
+    and stands below the title here.
+    """
+    head = contents.getprevious()
+    for part in list(head.iter("div")):
+        names = part.get("class", "").split()
+        if "summary" in names:
+            part.getparent().remove(part)
+        elif "ingroups" in names and "title" in part.getparent().get("class", "").split():
+            part.getparent().addnext(part)
+    if next(contents.iter("h1"), None) is not None:
+        for heading in contents.iter(*HEADINGS):
+            heading.tag = f"h{min(6, int(heading.tag[1]) + 1)}"
+    return _led_by(head, contents)
+
+
+def _led_by(head: Any, content: Any) -> Any:
+    """The content, with what stands before it moved to its beginning."""
     head.tail, content.text = content.text, None
     content.insert(0, head)
     return content
@@ -426,7 +452,7 @@ def _is_chrome(node: Node, whole: int, *, named: bool, heading_outside: bool) ->
     if name == "a":
         rel = node.get("rel").lower().split()
         return bool({"prev", "next", "edit"}.intersection(rel)) or _is_edit_link(node)
-    if name in {"td", "span", "pre", "div"} and _LINE_NUMBERS.intersection(node.classes):
+    if name in {"td", "span", "pre", "div"} and _BESIDE_CODE.intersection(node.classes):
         return True
     if name == "span":  # the language in the corner of a code block; the version on every page
         return node.classes == ["lang"] or "theme-doc-version-badge" in node.classes
