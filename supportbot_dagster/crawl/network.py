@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import certifi
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -117,11 +116,18 @@ class Session:
         # A host that is an address is connected to without the resolver, so it is asked here.
         await self._guard.addresses(address.host or "")
         if address.scheme == "https" and self._context is None:
-            self._context = ssl.create_default_context(cafile=certifi.where())
+            self._context = _certificates()
         async with self._client.get(
             address, headers=headers, allow_redirects=False, ssl=self._context or True
         ) as response:
             yield response
+
+
+def _certificates() -> ssl.SSLContext:
+    """What the package's other requests trust, ``SSL_CERT_FILE`` included; it takes a while."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 class _Guard(AbstractResolver):
