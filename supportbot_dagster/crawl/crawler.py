@@ -227,7 +227,7 @@ def _rare_collections() -> Iterator[None]:
     """Let Python look for unreachable cycles less often.
 
     A page is some thousand nodes that know their parents. At the usual threshold they are looked
-    through a dozen times while the page is read, which takes a sixth of the whole crawl.
+    through again and again while the page is read, which takes a sixth of the time.
     """
     first, *others = gc.get_threshold()
     if first:  # 0 is for never
