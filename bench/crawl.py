@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -157,9 +158,14 @@ class Server:
         for _ in range(200):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+                    break
             time.sleep(0.05)
-        raise RuntimeError("the server did not start")
+        else:
+            raise RuntimeError("the server did not start")
+        # The server sets itself up while it answers for the first time, which is not to count
+        # against the crawler that comes first.
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/") as answer:
+            answer.read()
 
     def __enter__(self) -> Server:
         return self

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 def sha256_text(text: str) -> str:
     """Hex SHA-256 of the UTF-8 bytes of ``text``."""
@@ -21,7 +23,7 @@ def sha256_json(value: Any) -> str:
     Raises:
         TypeError: if ``value`` holds something that JSON cannot express.
     """
-    return sha256_text(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    return sha256_text(_CANONICAL.encode(value))
 
 
 def sha256_path(path: Path) -> str:

@@ -27,7 +27,7 @@ BLOCKS = HEADINGS | frozenset(
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[-_]+")
-_UNSEEN = dict.fromkeys(map(ord, "\u200b\u200c\u2060\ufeff\u00ad"))
+_UNSEEN = re.compile("[\u200b\u200c\u2060\ufeff\u00ad]+")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _PARSER: dict[str, Any] = {
     "encoding": "utf-8",
@@ -39,7 +39,10 @@ _PARSER: dict[str, Any] = {
 _DEEPEST = 500  # levels of elements, of which a page that nests too deep keeps every one
 _WRAPPERS = frozenset({"div", "section", "center", "span", "font"})
 _NO_ATTRIBUTES: dict[str, str] = {}
-_LINKS = etree.XPath(".//a[@href][not(ancestor::pre)]")
+_TEXT = etree.XPath("string()", smart_strings=False)
+_LINK_TEXTS = etree.XPath(".//a[@href][not(ancestor::pre)]//text()", smart_strings=False)
+_VALUES = etree.XPath("descendant::*/@*", smart_strings=False)
+_ASCII_SPACE = " \n\t\r\x0b\x0c\x1c\x1d\x1e\x1f"
 
 
 def parse(html: str) -> Any | None:
@@ -96,14 +99,14 @@ class Node:
         size: characters of text below it, white space left out.
         linked: those of them that stand in links outside ``pre``.
         headings: number of headings below it, itself included.
-        holds_block: whether a block stands below it; set by :meth:`mark_blocks`.
+        blocks: number of blocks below it, itself included.
     """
 
     __slots__ = (
         "attributes",
+        "blocks",
         "children",
         "headings",
-        "holds_block",
         "linked",
         "name",
         "parent",
@@ -120,7 +123,7 @@ class Node:
         self.size = 0
         self.linked = 0
         self.headings = 1 if name in HEADINGS else 0
-        self.holds_block = False
+        self.blocks = 1 if name in BLOCKS else 0
 
     def get(self, name: str) -> str:
         """The attribute; "" where it is absent."""
@@ -136,6 +139,11 @@ class Node:
         """The part of the text that stands in links, 0 to 1; 0 for no text."""
         return min(1.0, self.linked / self.size) if self.size else 0.0
 
+    @property
+    def holds_block(self) -> bool:
+        """Whether a block stands below it."""
+        return self.blocks > (self.name in BLOCKS)
+
     def elements(self) -> list[Node]:
         """The nodes straight below this one."""
         return [child for child in self.children if isinstance(child, Node)]
@@ -146,7 +154,8 @@ class Node:
         while stack:
             node = stack.pop()
             yield node
-            stack.extend(child for child in reversed(node.children) if isinstance(child, Node))
+            if node.children:
+                stack += [child for child in reversed(node.children) if isinstance(child, Node)]
 
     def ancestors(self) -> Iterator[Node]:
         """The nodes above this one, the nearest first."""
@@ -192,72 +201,88 @@ class Node:
         for node in self.ancestors():
             node.size -= self.size
             node.headings -= self.headings
+            node.blocks -= self.blocks
             if node.name == "a" and "href" in node.attributes:
                 linked = self.size
             node.linked -= linked
         self.parent = None
 
-    def mark_blocks(self) -> None:
-        """Set ``holds_block`` of every node below this one."""
-        for node in self.walk():
-            if node.name in BLOCKS:
-                for parent in node.ancestors():
-                    if parent.holds_block or parent is self:
-                        break
-                    parent.holds_block = True
-
 
 def tree(element: Any) -> Node:
     """A copy of an lxml element as nodes."""
-    top = Node(str(element.tag), dict(element.items()), None)
-    node = top
-    walk = etree.iterwalk(element, events=("start", "end"))
-    for event, found in walk:
-        if event == "start":
-            if found is element:
-                node = top
-            else:
-                items = found.items()
-                child = Node(found.tag, dict(items) if items else _NO_ATTRIBUTES, node)
-                node.children.append(child)
-                node = child
-            if found.tag == "pre":
-                node.source = found
-                node.size = size_of(found)
-                walk.skip_subtree()
-            elif text := found.text:
-                node.children.append(text)
-                node.size += solid(text)
-            continue
-        if node.name == "a" and "href" in node.attributes:
-            node.linked = node.size
-        if found is element:
-            break
-        parent = node.parent
-        assert parent is not None
-        parent.size += node.size
-        parent.linked += node.linked
-        parent.headings += node.headings
-        if tail := found.tail:
-            parent.children.append(tail)
-            parent.size += solid(tail)
-        node = parent
+    top = node = _copy(element, None)
+    children = iter(element) if top.source is None else iter(())
+    above: list[tuple[Node, Any, Any]] = []  # open nodes, what is left of them, their elements
+    while True:
+        for found in children:
+            child = _copy(found, node)
+            node.children.append(child)
+            if child.source is None and len(found):
+                above.append((node, children, found))
+                node, children = child, iter(found)
+                break
+            _count(child, found.tail)
+        else:
+            if not above:
+                break
+            child = node
+            node, children, found = above.pop()
+            _count(child, found.tail)
+    if top.name == "a" and "href" in top.attributes:
+        top.linked = top.size
     return top
 
 
-def solid(text: str) -> int:
-    """Number of characters that are not white space."""
-    return len("".join(text.split()))
+def _copy(element: Any, parent: Node | None) -> Node:
+    """A node of an element and of its first text, its other children left out."""
+    items = element.items()
+    node = Node(element.tag, dict(items) if items else _NO_ATTRIBUTES, parent)
+    if node.name == "pre":
+        node.source = element
+        node.size = size_of(element)
+    elif text := element.text:
+        node.children.append(text)
+        node.size = len("".join(text.split()))
+    return node
+
+
+def _count(node: Node, tail: str | None) -> None:
+    """Add a node whose children are all there, and the text after it, to the node above."""
+    parent = node.parent
+    assert parent is not None
+    if node.name == "a" and "href" in node.attributes:
+        node.linked = node.size
+    parent.size += node.size
+    parent.linked += node.linked
+    parent.headings += node.headings
+    parent.blocks += node.blocks
+    if tail:
+        parent.children.append(tail)
+        parent.size += len("".join(tail.split()))
+
+
+def words_said(element: Any) -> set[str]:
+    """Every word of every attribute below an lxml element."""
+    return {word for value in set(_VALUES(element)) for word in value.split()}
+
+
+def text_of(element: Any) -> str:
+    """All text below an lxml element."""
+    text: str = _TEXT(element)
+    return text
 
 
 def size_of(element: Any) -> int:
     """Number of characters of an lxml element's text, white space left out."""
-    return solid("".join(element.itertext()))
+    text = text_of(element)
+    if len(text) > 100 and text.isascii():
+        return len(text) - sum(map(text.count, _ASCII_SPACE))
+    return len("".join(text.split()))
 
 
 def prose_size(element: Any) -> int:
     """The same, without what stands in links."""
-    return size_of(element) - sum(size_of(link) for link in _LINKS(element))
+    return size_of(element) - len("".join("".join(_LINK_TEXTS(element)).split()))
 
 
 @lru_cache(maxsize=4096)
@@ -271,5 +296,5 @@ def class_words(classes: str) -> tuple[str, ...]:
 def one_line(text: str) -> str:
     """The text on one line: white space collapsed, invisible characters dropped."""
     if not text.isascii():
-        text = text.translate(_UNSEEN)
+        text = _UNSEEN.sub("", text)
     return " ".join(text.split())

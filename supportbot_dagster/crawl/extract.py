@@ -28,47 +28,68 @@ from supportbot_dagster.crawl.dom import (
     prose_size,
     size_of,
     tree,
+    words_said,
 )
 from supportbot_dagster.crawl.markdown import Block, Heading, Renderer
 from supportbot_dagster.crawl.page import Page, Section
 from supportbot_dagster.crawl.repeats import without_repeated
 
 
+class _Finder:
+    """Finds the elements that meet one of some conditions.
+
+    Each condition is an attribute and a word of its value. A search costs as much as its conditions
+    are many, and a page has few of the words: one look at all attributes tells which.
+    """
+
+    def __init__(self, *conditions: tuple[str, str]) -> None:
+        self._conditions = conditions
+        self._words = frozenset(word for _, word in conditions)
+
+    def __call__(self, element: Any, said: set[str]) -> list[Any]:
+        if self._words.isdisjoint(said):
+            return []
+        found: list[Any] = _search(tuple(pair for pair in self._conditions if pair[1] in said))(
+            element
+        )
+        return found
+
+
+@lru_cache(maxsize=256)
+def _search(conditions: tuple[tuple[str, str], ...]) -> Any:
+    return etree.XPath(".//*[" + " or ".join(_word(*pair) for pair in conditions) + "]")
+
+
 def _word(attribute: str, word: str) -> str:
-    return f"contains(concat(' ', normalize-space(@{attribute}), ' '), ' {word} ')"
+    if attribute == "id":
+        return f"@id='{word}'"
+    whole = f"contains(concat(' ', normalize-space(@{attribute}), ' '), ' {word} ')"
+    return f"(contains(@{attribute}, '{word}') and {whole})"  # the first part is fast, and rare
 
 
-def _finder(*conditions: str) -> Any:
-    return etree.XPath(".//*[" + " or ".join(conditions) + "]")
-
-
-_SEMANTIC = (
-    _finder(_word("itemprop", "articleBody")),
-    _finder(_word("role", "main")),
-    _finder("self::main"),
-)
-_ARTICLES = _finder("self::article")
+_ARTICLE_BODY = _Finder(("itemprop", "articleBody"))
+_ROLE_MAIN = _Finder(("role", "main"))
 # Doxygen's two parts of a page; "contents" alone is a table of contents as often.
 _UNDER_A_TITLE = etree.XPath(
     f".//div[{_word('class', 'contents')}]"
     f"[preceding-sibling::*[1][{_word('class', 'header')}]//div[{_word('class', 'title')}]]"
 )
-_TITLE_PAGES = _finder(_word("class", "titlepage"))
+_TITLE_PAGES = _Finder(("class", "titlepage"))
 _DOCBOOK = frozenset(
     "book part chapter appendix article preface sect1 sect2 sect3 sect4 sect5 section refentry "
     "glossary bibliography index reference colophon dedication set refsect1 topic".split()
 )
 _NAMED = (
-    _finder(
+    _Finder(
         *(
-            f"@id='{name}'"
+            ("id", name)
             for name in "main-content maincontent mainContent bodyContent page-content "
             "article-content doc-content content main article".split()
         )
     ),
-    _finder(
+    _Finder(
         *(
-            _word("class", name)
+            ("class", name)
             for name in "markdown-body theme-doc-markdown rst-content md-content article-body "
             "article-content article__body post-content entry-content docs-content documentation "
             "main-content page-content help-content content markdown".split()
@@ -114,7 +135,7 @@ _PERMALINK = frozenset(
     "headerlink hash-link anchor-link header-anchor heading-anchor anchorjs-link permalink "
     "headline-anchor direct-link heading-link".split()
 )
-_PERMALINK_TEXT = frozenset({"", "¶", "#", "§", "🔗", "link", "permalink", "anchor"})
+_PERMALINK_TEXT = frozenset({"", "¶", "#", "§", "◆", "🔗", "link", "permalink", "anchor"})
 _HELPFUL = re.compile(
     r"^(?:was|is|did|how)\b.{0,40}\b(?:page|article|information|content|guide|document|this|we)\b"
     r".{0,40}\b(?:helpful|useful|help you|answer your question|do|doing)\b.{0,12}\?",
@@ -130,12 +151,18 @@ _EDIT = re.compile(
 )
 _EDIT_TARGET = re.compile(r"/(?:edit|blob|tree|raw|issues|_sources|discussions)(?:/|$)")
 _MAX_DEPTH = 200
-_LINE_NUMBERS = frozenset({"linenos", "lineno", "gutter"})
+# Line numbers, and doxygen's tooltips, which stand among the lines and show on a touch.
+_BESIDE_CODE = frozenset({"linenos", "lineno", "gutter", "ttc"})
 _UNSEEN = frozenset({"visually-hidden", "sr-only"})
 _PHRASES = ("was", "is ", "did", "how", "last", "page")
 _CHROME_BLOCKS = frozenset(
     "address div section ul ol aside header footer nav table p form dl details menu center".split()
 )
+
+
+# Elements that may be beside the content without any attribute that says so.
+_KNOWN_BY_NAME = frozenset({"button", "footer", "form", "header", "input", "nav"})
+_WIDGET = 120  # characters of text, of a block that is known by what it says
 
 
 @dataclass(frozen=True)
@@ -250,28 +277,28 @@ def extract_content(
 
 def _container(body: Any) -> tuple[Any, bool]:
     """The element that holds the main content, and whether the page named it as such."""
-    for find in _SEMANTIC:
-        if outer := _outer(_with_text(find(body))):
+    said = words_said(body)
+    for found in (_ARTICLE_BODY(body, said), _ROLE_MAIN(body, said), list(body.iter("main"))):
+        if outer := _outer(_with_text(found)):
             return _only_article(outer[0] if len(outer) == 1 else max(outer, key=size_of)), True
-    if outer := _outer(_with_text(_ARTICLES(body))):
+    if outer := _outer(_with_text(list(body.iter("article")))):
         return (_common(outer), False) if len(outer) > 1 else (outer[0], True)
     docbook = [
         above
-        for page in _TITLE_PAGES(body)
+        for page in _TITLE_PAGES(body, said)
         for above in page.iterancestors("div")
         if _DOCBOOK.intersection(above.get("class", "").split())
     ]
     if docbook:
         return max(_outer(docbook), key=size_of), True
-    if titled := _UNDER_A_TITLE(body):
-        return _with_head(titled[0]), True
-    whole = prose_size(body)
+    if "contents" in said and (titled := _UNDER_A_TITLE(body)):
+        return _with_title_part(titled[0]), True
     for find in _NAMED:
-        if outer := _outer(_with_text(find(body))):
+        if outer := _outer(_with_text(find(body, said))):
             best = max(outer, key=prose_size)
             # Names such as "content" also stand on cards; content holds most of a page's prose, or,
             # on an index, of its text.
-            if prose_size(best) * 2 >= whole or size_of(best) * 2 >= size_of(body):
+            if prose_size(best) * 2 >= prose_size(body) or size_of(best) * 2 >= size_of(body):
                 return _with_head(best), True
     return body, False
 
@@ -290,6 +317,31 @@ def _with_head(content: Any) -> Any:
     section = next(head.iter("h2", "h3"), None) is not None
     if not titled and not (section and next(head.iter("h1"), None) is not None):
         return content
+    return _led_by(head, content)
+
+
+def _with_title_part(contents: Any) -> Any:
+    """Doxygen's ``contents`` with the title from the ``header`` before it.
+
+    The header also lists the parts of the page, which go, and within the title the groups that the
+    page is in, which become a line below it. What is a section of a page is an ``h1`` to doxygen,
+    and stands below the title here.
+    """
+    head = contents.getprevious()
+    for part in list(head.iter("div")):
+        names = part.get("class", "").split()
+        if "summary" in names:
+            part.getparent().remove(part)
+        elif "ingroups" in names and "title" in part.getparent().get("class", "").split():
+            part.getparent().addnext(part)
+    if next(contents.iter("h1"), None) is not None:
+        for heading in contents.iter(*HEADINGS):
+            heading.tag = f"h{min(6, int(heading.tag[1]) + 1)}"
+    return _led_by(head, contents)
+
+
+def _led_by(head: Any, content: Any) -> Any:
+    """The content, with what stands before it moved to its beginning."""
     head.tail, content.text = content.text, None
     content.insert(0, head)
     return content
@@ -309,7 +361,7 @@ def _outer(elements: Collection[Any]) -> list[Any]:
 
 def _only_article(container: Any) -> Any:
     """The one article in ``main``, where it holds most of it and its title; else the container."""
-    outer = _outer(_ARTICLES(container))
+    outer = _outer([found for found in container.iter("article") if found is not container])
     title = next(container.iter("h1"), None)
     if len(outer) == 1 and title is not None and outer[0] not in title.iterancestors():
         return container
@@ -350,6 +402,8 @@ def _prune(container: Node, *, named: bool, heading_outside: bool) -> None:
     whole = max(1, container.size)
 
     def unwanted(node: Node) -> bool:
+        if not node.attributes and node.name not in _KNOWN_BY_NAME:
+            return False
         return _is_permalink(node) or _is_chrome(
             node, whole, named=named, heading_outside=heading_outside
         )
@@ -369,7 +423,7 @@ def _drop(container: Node, unwanted: Callable[[Node], bool]) -> None:
         for child in node.elements():
             if unwanted(child):
                 child.remove()
-            elif depth < _MAX_DEPTH:
+            elif depth < _MAX_DEPTH and child.children:
                 waiting.append((child, depth + 1))
 
 
@@ -398,7 +452,7 @@ def _is_chrome(node: Node, whole: int, *, named: bool, heading_outside: bool) ->
     if name == "a":
         rel = node.get("rel").lower().split()
         return bool({"prev", "next", "edit"}.intersection(rel)) or _is_edit_link(node)
-    if name in {"td", "span", "pre", "div"} and _LINE_NUMBERS.intersection(node.classes):
+    if name in {"td", "span", "pre", "div"} and _BESIDE_CODE.intersection(node.classes):
         return True
     if name == "span":  # the language in the corner of a code block; the version on every page
         return node.classes == ["lang"] or "theme-doc-version-badge" in node.classes
@@ -468,6 +522,7 @@ def _prune_phrases(container: Node) -> None:
     said = [
         (holder, one_line(text))
         for holder in [container, *container.walk()]
+        if holder.size <= _WIDGET
         for text in holder.children
         if isinstance(text, str) and text.lstrip()[:4].lower().startswith(_PHRASES)
     ]
@@ -480,7 +535,7 @@ def _prune_phrases(container: Node) -> None:
         block = holder if holder.name in BLOCKS else holder.above(*BLOCKS)
         if block is None or block is container or block.name in {"td", "li", "dd", "dt"}:
             continue
-        if block.size > 120:
+        if block.size > _WIDGET:
             continue
         if not helpful:
             block.remove()

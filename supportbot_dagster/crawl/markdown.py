@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from lxml import etree
 
-from supportbot_dagster.crawl.dom import BLOCKS, HEADINGS, Node, class_words, one_line
+from supportbot_dagster.crawl.dom import BLOCKS, HEADINGS, Node, class_words, one_line, text_of
 
 _MAX_DEPTH = 80  # levels of meaning, bare wrappers not counted; below it only the text is kept
 _BREAK = "\x01"  # a <br> until white space is collapsed
@@ -44,15 +44,12 @@ _NO_LANGUAGE = frozenset(
 _GUTTERS = frozenset(
     "linenos lineno linenodiv gutter line-numbers-rows sr-only visually-hidden boring".split()
 )
-_NOT_ONLY_SPANS = etree.XPath(
-    "boolean(.//*[self::br or self::div or self::li or self::p or self::tr or self::button or "
-    "@class[contains(., 'line') or contains(., 'gutter') or contains(., 'boring') "
-    "or contains(., 'sr-only') or contains(., 'visually')]])"
-)
+_CODE_PARTS = ("br", "div", "li", "p", "tr", "button")  # what is more than a colour in a ``pre``
+_CODE_NAMES = ("line", "gutter", "boring", "sr-only", "visually")  # in the same way, within a class
+_CLASSES = etree.XPath("descendant::*/@class", smart_strings=False)
 _LOOKS_LIKE_MARKUP = re.compile(r"(#{1,6}\s|>|```|~~~|(-\s*){3,}$|(=\s*){3,}$)")
 _ITEM = re.compile(r"(- |\d+\. )")
 _INTEGER = re.compile(r"-?\d{1,6}")
-_SPACE = re.compile(r"\s+")
 _EMPHASIS = dict.fromkeys(("strong", "b"), "**")
 _EMPHASIS |= dict.fromkeys(("em", "i", "cite", "dfn", "var"), "*")
 _EMPHASIS |= dict.fromkeys(("del", "s", "strike"), "~~")
@@ -84,7 +81,6 @@ class Renderer:
     def __init__(self, container: Node, internal: Collection[str]) -> None:
         self._container = container
         self._internal = frozenset(internal)
-        container.mark_blocks()
 
     def blocks(self) -> list[Block]:
         """The container's content in reading order; headings that split sections are marked."""
@@ -96,6 +92,9 @@ class Renderer:
         element = self._innermost(element)
         if depth > _MAX_DEPTH:
             text = one_line(element.text(" "))
+            return [text] if text else []
+        if not element.holds_block:
+            text = self._paragraph(element.children)
             return [text] if text else []
         out: list[Block] = []
         run: list[Node | str] = []
@@ -127,7 +126,7 @@ class Renderer:
 
     def _innermost(self, element: Node) -> Node:
         """Walk down bare wrappers, so that their number does not count as depth."""
-        while True:
+        while element.holds_block:
             inner: Node | None = None
             for child in element.children:
                 if isinstance(child, Node):
@@ -139,6 +138,7 @@ class Renderer:
             if inner is None or not self._is_wrapper(inner):
                 return element
             element = inner
+        return element
 
     def _is_wrapper(self, element: Node) -> bool:
         bare = element.name in {"div", "section", "center", "span", "font"}
@@ -151,7 +151,7 @@ class Renderer:
         )
 
     def _is_block(self, element: Node) -> bool:
-        return element.name in BLOCKS or element.holds_block
+        return element.blocks > 0
 
     def _block(self, element: Node, *, top: bool, depth: int) -> list[Block]:
         name = element.name
@@ -173,6 +173,8 @@ class Renderer:
         if name in {"summary", "legend"}:
             text = self._inline_text(element, plain=True)
             return [f"**{text}**"] if text else []
+        if not element.holds_block:  # the usual paragraph
+            return self._flow(element, top=top, depth=depth)
         if _is_lines(element):
             lines = "\n".join(line.text().rstrip("\n") for line in element.elements())
             return _fenced(lines, "")
@@ -188,7 +190,7 @@ class Renderer:
         text = _tidy(self._inlines(run, plain=False, depth=0))
         if not text:
             return ""
-        if all(_is_picture(node) for node in run if _visible(node)):
+        if _only_pictures(run):
             return ""  # a picture by itself: its alternative text repeats the caption
         if _LOOKS_LIKE_MARKUP.match(text):
             return "\\" + text
@@ -344,10 +346,12 @@ class Renderer:
         before: Node | str = ""
         for place, node in enumerate(nodes):
             if isinstance(node, str):
-                pieces.append(_SPACE.sub(" ", node))
+                pieces.append(_collapsed(node))
             else:
                 glued = isinstance(before, Node) and (before.name == "code" or _is_key(before))
-                marked = not plain and not self._within_word(nodes, place)
+                marked = not plain and not (
+                    node.name in _EMPHASIS and self._within_word(nodes, place)
+                )
                 pieces.append(
                     self._inline(node, glued=glued, marked=marked, plain=plain, depth=depth)
                 )
@@ -357,9 +361,6 @@ class Renderer:
     @staticmethod
     def _within_word(nodes: list[Node | str], place: int) -> bool:
         """Whether a node begins or ends within a word, where marks are not read as marks."""
-        own_node = nodes[place]
-        if isinstance(own_node, str) or own_node.name not in _EMPHASIS:
-            return False
 
         def ends(place: int) -> str:
             if not 0 <= place < len(nodes):
@@ -477,10 +478,19 @@ def _visible(node: Node | str) -> bool:
     return isinstance(node, Node) or not node.isspace()
 
 
-def _is_picture(node: Node | str) -> bool:
-    """Whether a node is a picture, or a link and the like around nothing but pictures."""
-    if isinstance(node, str) or node.size:
-        return False
+def _only_pictures(run: list[Node | str]) -> bool:
+    """Whether nothing but pictures is to be seen."""
+    for node in run:
+        if isinstance(node, str):
+            if not node.isspace():
+                return False
+        elif node.size or not _is_picture(node):
+            return False
+    return True
+
+
+def _is_picture(node: Node) -> bool:
+    """Whether a node without text is a picture, or a link and the like around pictures."""
     return node.name == "img" or (
         node.below("img") is not None and node.below("input", "br") is None
     )
@@ -491,7 +501,19 @@ def _own(element: Node, name: str, wanted: set[str]) -> list[Node]:
     return [part for part in element.walk() if part.name in wanted and part.above(name) is element]
 
 
+def _collapsed(text: str) -> str:
+    """A text with each run of white space as one space, at its ends as well."""
+    words = text.split()
+    if not words:
+        return " "
+    before = " " if text[0].isspace() else ""
+    after = " " if text[-1].isspace() else ""
+    return before + " ".join(words) + after
+
+
 def _tidy(text: str) -> str:
+    if _BREAK not in text:
+        return one_line(text)
     lines = (one_line(line) for line in text.split(_BREAK))
     return "\n".join(line for line in lines if line)
 
@@ -551,8 +573,8 @@ def _own_anchor(element: Node) -> str:
 
 def _code(pre: Any) -> str:
     """The text of a ``pre`` as shown: line numbers left out, one line for each block in it."""
-    if not _NOT_ONLY_SPANS(pre):
-        return "".join(pre.itertext())
+    if _is_plain_code(pre):
+        return text_of(pre)
     pieces: list[str] = []
     block_ended = False
 
@@ -579,6 +601,16 @@ def _code(pre: Any) -> str:
             if element.tail:
                 say(element.tail)
     return "".join(pieces)
+
+
+def _is_plain_code(pre: Any) -> bool:
+    """Whether every text of a ``pre`` is code, with its own line breaks."""
+    if not len(pre):
+        return True
+    classes = " ".join(_CLASSES(pre))
+    if any(name in classes for name in _CODE_NAMES):
+        return False
+    return next(pre.iter(*_CODE_PARTS), None) is None
 
 
 def _fenced(text: str, language: str) -> list[Block]:

@@ -37,6 +37,7 @@ class Traps:
     def __init__(self, patience: int) -> None:
         self._patience = patience
         self._read: dict[str, int] = defaultdict(int)
+        self._unread: dict[str, list[str]] = defaultdict(list)
         self._said: dict[str, set[int]] = defaultdict(set)
         self.closed: set[str] = set()
 
@@ -52,12 +53,15 @@ class Traps:
 
     def saw(self, url: str, text: str) -> None:
         """Note what an address said: the text of its page, or where it led."""
-        spoken = hash(skeleton(text))
         for shape in shapes(url):
             self._read[shape] += 1
-            self._said[shape].add(spoken)
+            self._unread[shape].append(text)
             read = self._read[shape]
-            if read >= self._patience and len(self._said[shape]) * 2 < read:
+            if read < self._patience:
+                continue  # most shapes never have so many addresses: their texts stay unread
+            said = self._said[shape]
+            said.update(hash(skeleton(waiting)) for waiting in self._unread.pop(shape))
+            if len(said) * 2 < read:
                 self.closed.add(shape)
 
 

@@ -12,11 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import httpx
 import pytest
 
 from supportbot_dagster.crawl import CrawlSettings, Page, crawl, plain_text
-from supportbot_dagster.crawl.network import GuardedTransport, PrivateAddressError, is_public
+from supportbot_dagster.crawl.network import PrivateAddressError, Session, is_public
 from supportbot_dagster.crawl.robots import parse_robots
 from supportbot_dagster.crawl.urls import normalise
 from supportbot_dagster.errors import UserError
@@ -296,10 +295,13 @@ def test_private_addresses_are_told_from_public_ones() -> None:
     assert is_public("2606:4700::1111")
 
 
-def test_a_redirect_to_a_private_host_is_refused_by_the_transport() -> None:
+def test_a_private_host_is_refused_by_the_session() -> None:
     async def ask(origin: str, trusted: str) -> int:
-        async with httpx.AsyncClient(transport=GuardedTransport(trusted, 2)) as client:
-            return (await client.get(origin + "/docs/")).status_code
+        async with (
+            Session(trusted, connections=2) as session,
+            session.get(origin + "/docs/") as response,
+        ):
+            return response.status
 
     with site({"/docs/": article("A")}) as (origin, asked):
         assert asyncio.run(ask(origin, "127.0.0.1")) == 200

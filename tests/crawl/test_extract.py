@@ -368,6 +368,24 @@ def test_doxygen() -> None:
     assert page.text == "# Starting\n\nFirst words.\n\n```\n int main() {\n   return 0;\n```"
 
 
+def test_doxygen_keeps_the_title_above_sections_and_leaves_what_shows_on_a_touch() -> None:
+    page = page_of(
+        "<title>Demo: Two Class Reference</title><body><div class=header><div class=summary>"
+        "<a href=#pub>Public</a> | <a href=#all>All</a></div><div class=headertitle>"
+        "<div class=title>Two Class Reference<div class=ingroups><a href=g1.html>First Group</a> | "
+        "<a href=g2.html>Second Group</a></div></div></div></div><div class=contents>"
+        "<h1>Details</h1><h2 class=memtitle><span class=permalink><a href=#a1>◆&nbsp;</a></span>"
+        "add()</h2><p>Words.</p><div class=fragment><div class=line><span class=lineno>1</span>"
+        "add();</div><div class=ttc><div class=ttname><a href=x.html>add</a></div>"
+        "<div class=ttdeci>void add()</div></div></div></div></body>"
+    )
+    assert page.title == "Two Class Reference"
+    assert page.text == (
+        "# Two Class Reference\n\nFirst Group | Second Group\n\n## Details\n\n### add()\n\nWords."
+        "\n\n```\nadd();\n```"
+    )
+
+
 def test_mdbook_takes_its_title_from_the_page_and_hides_hidden_lines() -> None:
     page = page_of(
         "<title>Install - The Book</title><body><nav class=sidebar><a href=x>Other</a></nav>"

@@ -337,6 +337,20 @@ def test_an_unchanged_site_costs_only_304s() -> None:
     assert site.asked["/docs/"] == 1
 
 
+def test_the_same_bytes_at_two_addresses_are_one_page_with_the_links_of_both() -> None:
+    same = page("Same", "/docs/sub/ more")
+    routes = {
+        "/docs/": same,
+        "/docs/sub/": same,
+        "/docs/more": page("More"),
+        "/docs/sub/more": page("More below"),
+    }
+    with serve(routes) as site:
+        found = crawl(site.origin + "/docs/")
+    assert [page.title for page in found.pages] == ["Same", "More", "More below"]
+    assert found.report.outcomes == {"duplicate": 1, "ok": 3}
+
+
 def test_retry_after_holds_every_request_back() -> None:
     times: dict[str, float] = {}
 
