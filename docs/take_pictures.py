@@ -1,6 +1,6 @@
 """Takes the README's pictures anew: ``python docs/take_pictures.py`` after a retrain.
 
-What lives here: a browser on ``supportbot ui``, on whatever store ``SUPPORTBOT_ROOT`` names. It
+What lives here: a browser on ``supportbot ui`` and ``supportbot review``, on whatever store ``SUPPORTBOT_ROOT`` names. It
 needs Playwright and a Chromium (``CHROMIUM`` names another than /usr/bin/chromium).
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, sync_playwright
 
-PORT = 3199
+PORT, REVIEW_PORT = 3199, 3198
 ADDRESS = f"http://127.0.0.1:{PORT}"
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -33,7 +33,7 @@ def wait_for_server() -> None:
 
 
 def take(page: Page) -> None:
-    """Both pictures."""
+    """Both pictures of the graph's page."""
     page.set_viewport_size({"width": 2000, "height": 1000})
     page.goto(f"{ADDRESS}/asset-groups", wait_until="domcontentloaded")
     page.get_by_text("sources", exact=True).last.wait_for()
@@ -49,12 +49,21 @@ def take(page: Page) -> None:
     page.screenshot(path=str(PICTURES / "trust_report.png"))
 
 
+def take_review(page: Page) -> None:
+    """The picture of the page on which pairs are judged."""
+    page.set_viewport_size({"width": 1500, "height": 820})
+    page.goto(f"http://127.0.0.1:{REVIEW_PORT}/?style=long")
+    page.locator("mark").wait_for()
+    page.screenshot(path=str(PICTURES / "review.png"))
+
+
 def main() -> None:
-    """Start the server, take the pictures, stop the server."""
-    server = subprocess.Popen(
-        [str(Path(sys.executable).parent / "supportbot"), "ui", "--port", str(PORT)],
-        start_new_session=True,
-    )
+    """Start the servers, take the pictures, stop the servers."""
+    command = str(Path(sys.executable).parent / "supportbot")
+    servers = [
+        subprocess.Popen([command, *arguments, "--port", str(port)], start_new_session=True)
+        for arguments, port in ((["ui"], PORT), (["review"], REVIEW_PORT))
+    ]
     try:
         wait_for_server()
         with sync_playwright() as playwright:
@@ -65,9 +74,11 @@ def main() -> None:
             page = browser.new_page()
             page.set_default_timeout(90_000)
             take(page)
+            take_review(page)
             browser.close()
     finally:
-        os.killpg(server.pid, signal.SIGINT)
+        for server in servers:
+            os.killpg(server.pid, signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ from supportbot_dagster.synthesis.section import SectionText
 
 SAME_AS_HEADING = 95.0
 """Token-sort ratio (0 to 100) from which a question counts as a docs heading."""
-MOST_MADE = 16
-"""Families that are made from headings, at most."""
+ENOUGH = 32
+"""Families of missing features: what a product's own lack of these is made from headings. A person
+knows better what customers take for granted."""
 MOST_OF_A_THING = 2
 """Of these, about one thing."""
 MENTIONS = 4
@@ -72,7 +73,8 @@ class _Thing:
 def contrast_families(
     own: Sequence[Family], sections: Sequence[SectionText]
 ) -> tuple[list[Family], Counter[str]]:
-    """Missing features that the docs prove to be missing: a product's own, then made ones.
+    """Missing features that the docs prove to be missing: a product's own, and made ones besides,
+    if those are fewer than :data:`ENOUGH`.
 
     Args:
         own: the product's own families of missing features.
@@ -92,7 +94,7 @@ def contrast_families(
             left_out["the docs lack the neighbour of this feature"] += len(family.questions)
         else:
             kept.append(family)
-    return [*kept, *_made(sections, texts)], left_out
+    return [*kept, *_made(sections, texts, ENOUGH - len(kept))], left_out
 
 
 def contrast_answer(product: Product, heading: str, address: str) -> str:
@@ -148,8 +150,9 @@ def _parts() -> _Parts:
     return _Parts.model_validate(load_yaml(PARTS.read_text(encoding="utf-8")))
 
 
-def _made(sections: Sequence[SectionText], texts: Sequence[str]) -> list[Family]:
-    """Families of an ability and a thing of the docs that no section names together."""
+def _made(sections: Sequence[SectionText], texts: Sequence[str], most: int) -> list[Family]:
+    """Up to ``most`` families of an ability and a thing of the docs that no section names
+    together."""
     found: list[tuple[str, Family]] = []
     for thing in _things(sections, texts):
         about = [text for text in texts if _names(text, thing)]
@@ -173,7 +176,7 @@ def _made(sections: Sequence[SectionText], texts: Sequence[str]) -> list[Family]
     made: list[Family] = []
     taken: Counter[str] = Counter()
     for thing_name, family in found:
-        if taken[thing_name] < MOST_OF_A_THING and len(made) < MOST_MADE:
+        if taken[thing_name] < MOST_OF_A_THING and len(made) < most:
             taken[thing_name] += 1
             made.append(family)
     return made

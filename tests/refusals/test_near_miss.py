@@ -105,7 +105,7 @@ def test_a_feature_whose_neighbour_went_is_left_out_and_counted() -> None:
 
 def test_contrasts_are_made_of_things_that_headings_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near_miss, "MOST_OF_A_THING", 99)
-    monkeypatch.setattr(near_miss, "MOST_MADE", 99)
+    monkeypatch.setattr(near_miss, "ENOUGH", 99)
     families, _ = contrast_families([], DOCS)
     ids = {item.id for item in families}
     assert "near-translate-webhooks" in ids
@@ -130,9 +130,12 @@ def test_no_contrast_is_made_of_what_a_section_names_together(
     assert before == {item.id for item in contrast_families([], [*DOCS, elsewhere])[0]}
 
 
-def test_few_are_made_and_not_all_of_one_thing() -> None:
+def test_few_are_made_and_not_all_of_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
     families, _ = contrast_families([], DOCS)
     assert 0 < len(families) <= near_miss.MOST_OF_A_THING
+    monkeypatch.setattr(near_miss, "ENOUGH", 1)
+    assert len(contrast_families([], DOCS)[0]) == 1
+    assert contrast_families([family()], DOCS)[0] == [family()], "a person's own go before"
 
 
 @pytest.mark.parametrize(

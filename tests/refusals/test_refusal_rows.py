@@ -133,8 +133,8 @@ def test_the_sample_s_missing_features_are_missing(
     result = build_refusal_rows(product, sections)
     assert result.left_out.keys() <= {"same question as another row"}
     missing = [row for row in result.rows if row.style == MISSING_FEATURE]
-    assert any(row.source.startswith(f"{MISSING_FEATURE}/near-") for row in missing)
-    assert any(row.source.startswith(f"{MISSING_FEATURE}/sample-") for row in missing)
+    assert all(row.source.startswith(f"{MISSING_FEATURE}/sample-") for row in missing)
+    assert len(missing) > 150
     keys = {section.key.removeprefix("https://") for section in sections}
     assert all(any(f"see {key};" in row.output for key in keys) for row in missing)
 
@@ -148,3 +148,12 @@ def test_near_copies_of_another_family_are_counted(
     first = rows[0]
     copied = type(first)(**{**first.to_dict(), "source": "pricing/other"})
     assert near_copies([*rows, copied]) == near_copies(rows) + 1
+
+
+def test_near_misses_are_made_for_a_product_without_its_own(
+    product: Product, sections: list[SectionText]
+) -> None:
+    bare = product.model_copy(update={"refusals": Refusals()})
+    made = [row for row in build_refusal_rows(bare, sections).rows if row.style == MISSING_FEATURE]
+    assert len({row.source for row in made}) > 20
+    assert all(row.source.startswith(f"{MISSING_FEATURE}/near-") for row in made)
