@@ -97,7 +97,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="evaluation",
             kinds={"gguf", "scikitlearn"},
-            version="4",
+            version="5",
             settings=[product.serving, product.gates],
         ),
     )

@@ -25,8 +25,8 @@ Cell = Literal[
 WITHHELD = "withheld section"
 """Kind of the questions about docs sections that training was not shown: the product's own subject,
 and yet unknown to the bot."""
-MAX_RIGHT_LOST = 0.02
-"""Share of the right answers of the calibration split that the threshold may hand off."""
+MIN_ANSWERED = 50
+"""Answered answerable questions without which no threshold is chosen."""
 
 
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]+(?:_\d+)?>")
@@ -153,7 +153,7 @@ def ask_held_out(
     the bot cannot know, and should say so. Its answer is judged as if the section had been taught.
 
     Args:
-        rows: rows of the calibration and test splits.
+        rows: rows of the splits that do not train.
         judge: knows what the train split taught.
         ask: one instruction in, one reply out.
         progress: called after each question.
@@ -200,33 +200,44 @@ def ask_held_out(
     return outcomes, left_out
 
 
-def choose_threshold(calibration: Sequence[Outcome], most_deflected: float) -> float | None:
-    """The hand-off threshold on the score, chosen on the calibration split alone.
+def choose_threshold(calibration: Sequence[Outcome], limits: Gates) -> float | None:
+    """The hand-off threshold on the score, chosen on held-out questions that do not test it.
 
-    It is the highest score that hands off at most :data:`MAX_RIGHT_LOST` of the right answers and
-    at most ``most_deflected`` of the answerable questions, those deflected in words included; with
-    it the least certain answers, which are wrong most often, go to a person.
+    A higher one hands off more of the unanswerable questions and more of the answerable ones. It
+    is chosen so that both gates most probably hold on further questions: the product of the two
+    probabilities, each from the Beta distribution of a share that was met with so many times in so
+    many questions (Bayes' uniform prior), is the largest. Of equals the lowest is taken.
 
     Args:
-        calibration: outcomes of the calibration split.
-        most_deflected: share from 0 to 1; the product's own limit, which its threshold must not
-            break.
+        calibration: outcomes of the calibration and validation splits.
+        limits: the product's gates.
 
     Returns:
-        The threshold, or None when there are fewer right answers than the share of them can be
-        measured on.
+        The threshold, or None with fewer than :data:`MIN_ANSWERED` answers to answerable questions
+        to choose it on.
     """
-    right = sorted(
-        outcome.score for outcome in calibration if outcome.right and not outcome.deflected
-    )
-    allowed = int(MAX_RIGHT_LOST * len(right))
-    if allowed < 1:
-        return None
+    from scipy.stats import beta
+
     answerable = [outcome for outcome in calibration if outcome.answerable]
-    answered = sorted(outcome.score for outcome in answerable if not outcome.deflected)
-    deflected = len(answerable) - len(answered)
-    room = max(0, int(most_deflected * len(answerable)) - deflected)
-    return min(right[allowed], answered[min(room, len(answered) - 1)])
+    unanswerable = [
+        outcome for outcome in calibration if not outcome.answerable and outcome.kind != WITHHELD
+    ]
+    scores = sorted({outcome.score for outcome in answerable if not outcome.deflected})
+    if sum(not outcome.deflected for outcome in answerable) < MIN_ANSWERED:
+        return None
+
+    def handed_off(outcomes: Sequence[Outcome], threshold: float) -> tuple[int, int]:
+        count = sum(outcome.handed_off(threshold) for outcome in outcomes)
+        return count + 1, len(outcomes) - count + 1
+
+    def both_hold(threshold: float) -> float:
+        needless = beta.cdf(limits.answerable_deflected, *handed_off(answerable, threshold))
+        rightly = beta.sf(limits.unanswerable_deflected, *handed_off(unanswerable, threshold))
+        return float(needless * rightly)
+
+    # Between two answerable questions' scores, the higher threshold only hands off more of the
+    # unanswerable ones: so each of these scores is a candidate.
+    return max(scores, key=both_hold)
 
 
 @dataclass(frozen=True)

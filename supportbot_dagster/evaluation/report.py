@@ -73,7 +73,7 @@ class TrustReport:
         text_only: the same without the threshold, so that its share of the work shows.
         threshold: hand-off threshold on the score; :data:`NO_THRESHOLD` without one.
         calibration: number of questions that the threshold was chosen on.
-        outcomes: of both splits.
+        outcomes: of all held-out splits.
         gates: on the test split, with the leak limit.
         leaks: the leak audit.
         judge: the judge, measured.
@@ -111,7 +111,7 @@ def run_probes(probes: Sequence[Probe], ask: Ask, product: Product) -> ProbeRepo
 def run_held_out(
     rows: Mapping[Split, Sequence[Row]], ask: Ask, product: Product, progress: Progress = silent
 ) -> TrustReport:
-    """Ask the calibration and the test split, choose the threshold on one, measure on the other.
+    """Ask what is held out; choose the threshold without the test split and measure on that.
 
     Args:
         rows: split name to rows; ``train`` tells what was taught.
@@ -120,11 +120,11 @@ def run_held_out(
         progress: called after each question.
     """
     judge = Judge(taught_answers(rows["train"]))
-    held = [*rows["calibration"], *rows["test"]]
+    held = [*rows["validation"], *rows["calibration"], *rows["test"]]
     outcomes, left_out = ask_held_out(held, judge, ask, progress)
-    calibration = [outcome for outcome in outcomes if outcome.split == "calibration"]
+    calibration = [outcome for outcome in outcomes if outcome.split != "test"]
     test = [outcome for outcome in outcomes if outcome.split == "test"]
-    chosen = choose_threshold(calibration, product.gates.answerable_deflected)
+    chosen = choose_threshold(calibration, product.gates)
     threshold = NO_THRESHOLD if chosen is None else chosen
     summary = summarize(test, threshold)
     leaks = audit_leaks(outcomes, rows["train"])
