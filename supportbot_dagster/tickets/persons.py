@@ -40,7 +40,7 @@ NOT_NAMES = word_set(
     "ladies gentlemen user users humans human robot bot agent agents operator ji sahib to in on at "
     "for mi me my je ich io yo eu jag jeg moin pozdrawiam pozdrav pozdravy pozdravem terveisin "
     "hilsen saygilarimla selamlar atentamente atenciosamente saludo abracos tervitades lugupidamisega "
-    "viszlat udvozlettel tisztelettel pagarbiai sveiciens"
+    "zdravo sel halo bok viszlat udvozlettel tisztelettel pagarbiai sveiciens"
 )
 """Words that stand where names stand and are none."""
 
@@ -409,8 +409,10 @@ class Reader:
                 lower
                 and at == index + 1
                 and len(low) == 1
-                and text[token.end : token.end + 1] in {"", ".", "\n"}
-                and text[token.end : token.end + 2].strip(". \n") == ""
+                and (
+                    text[token.end : token.end + 2].strip(". \n") == ""
+                    or (low not in "aeioux" and text[token.end : token.end + 1] in " ,)?!")
+                )
             ):
                 # tyrone b.
                 at += 1
@@ -559,7 +561,7 @@ class Reader:
                 kind & COMMON
                 and not kind & (GIVEN | SURNAME)
                 and (
-                    not (self._closed(end) and token.gap in {" ", ", "})
+                    not (self._closed(end) and token.gap in {" ", ", ", ". "})
                     if not full
                     else all(
                         t.kind & COMMON and not t.kind & (GIVEN | SURNAME)
@@ -766,7 +768,7 @@ class Reader:
     def _closed(self, end: int) -> bool:
         return (
             re.match(
-                r"\s*(?:[,.!:;)\n]|$|-|and\b|&|'s\b|x\b|here\b|from\b|speaking\b)",
+                r"\s*(?:[,.!:;()\n]|$|-|and\b|&|'s\b|x\b|here\b|from\b|speaking\b)",
                 self.text[end : end + 12],
             )
             is not None

@@ -16,6 +16,7 @@ from supportbot_dagster.tickets.persons import (
     TITLES,
     Span,
     lines_of,
+    looks_like_name,
     reader_of,
     take_name,
     token_at,
@@ -27,6 +28,7 @@ from supportbot_dagster.tickets.words import (
     PARTICLES,
     SURNAME,
     THING,
+    fold,
     word_set,
     words,
 )
@@ -137,15 +139,58 @@ _SPEAKERS = word_set(
     "us team help trace notice failed started status stdout stderr exception"
 )
 _INITIALS = re.compile(
-    r"(?<![\w.@/\\-])(?P<x>(?:"
-    + _WORD
-    + r"[ ])?(?P<i>[a-z]\.[ ]?(?:[a-z]\.[ ]?)?)(?P<s>[a-z][a-z'\-]{2,24}))(?![\w@=(])"
+    r"(?<![\w.@/\\\-])(?P<i>[a-z]\.[ ]?(?:[a-z]\.[ ]?)?)(?P<s>[a-z][a-z'\-]{2,24})(?![\w@=(])"
 )
-_TURNED = re.compile(
-    r"(?<![\w@./-])(?P<s>(?:(?:al|el|de|van|von|da|di|du|le|la|bin|ibn|mac|mc|o)[ \-'])?"
+_FIRST_BEFORE = re.compile(r"(?<![\w'\-])[^\W\d_]{2,20}(?= \Z)")
+_TURNED_INITIALS = re.compile(
+    r"(?<![\w@./-])(?P<x>(?P<s>[A-Z\u00c0-\u00de][a-z\u00df-\u00ff]{2,20}), [A-Z]\.(?:[ \-]{0,2}[A-Z]\.){0,2})(?!\w)"
+)
+_HOUSEHOLD = re.compile(
+    r"\b(?:[Tt]he|[Mm]y|[Oo]ur) (?P<x>[A-Z\u00c0-\u00de][\w'\-]{2,24}) "
+    r"(?:family|household|twins|brothers|sisters|siblings|residence|couple)\b"
+)
+_HOUSEHOLDS = word_set("family household twins brothers sisters siblings residence couple")
+_FOR_ANOTHER = word_set("behalf p pp i obo")
+_SENT = word_set("sent written typed gesendet envoye enviado verzonden inviato")
+_WRITES = word_set(
+    "wrote schrieb ecrit escribio escreveu scritto scrisse schreef skrev napisal napisala"
+)
+_FIRST = re.compile(
+    r"\s*(?P<x>"
     + _WORD
-    + r"), "
-    r"(?P<g>" + _WORD + r")(?: [a-z]\.?)?(?![\w'@-])"
+    + r"(?: "
+    + _WORD
+    + r")?)(?:,|!| -) (?:hello|hi|hey|good (?:morning|day|afternoon|"
+    r"evening)|thanks|thank you|thx|please|pls|could|can|would|how|what|i|we|this|me again|sorry|"
+    r"as|just|you|one more|quick|any)\b"
+)
+_FIRST_ADDRESSED = re.compile(
+    r"\s*(?:ok|okay|right|so|well|yes|no|yo|oh|ah|sorry|great|perfect|again|welcome|hi again|hello again|"
+    r"hey there|good one|alright|thanks again|sure|hmm|hi there|hiya|salut|selam|hallo|hi|hello|hey|dear) "
+    r"(?P<x>" + _WORD + r"(?: " + _WORD + r")?)(?:[,!.] ?\n|[,!.]? ?\n|, )"
+)
+_LAST = re.compile(
+    r"(?:[.!?\n)\u2026]\s{1,3}|\A)(?P<b>"
+    + _WORD
+    + r"(?: "
+    + _WORD
+    + r"){0,2},? )(?P<x>"
+    + _WORD
+    + r")[ .!)(:x]{0,4}\s*\Z"
+)
+_SENT_FROM = re.compile(
+    r"(?:^|[\n.!?] ?)(?:sent|written|typed|gesendet|envoye|enviado|verzonden|inviato) (?:from|via|by|on|von|depuis|de|desde|vanaf|da) "
+    r"(?:my |mon |mi |mijn |meinem |meu |mio |the )?(?:i?phone|i?pad|mobile|android|handy|samsung(?: galaxy)?|tablet|"
+    r"phone|iphone|cell|blackberry|portable|movil|telefoon|celular|train|bus|airport|"
+    r"(?:outlook|gmail|yahoo mail|mail)(?: for \w+)?)[,.\-\n ]{1,4}"
+)
+_BEHALF = re.compile(
+    r"(?:^|[\n.!?] ?)(?P<x>(?:[a-z]\. ?)?"
+    + _WORD
+    + r"(?: (?:[a-z]\. ?)?"
+    + _WORD
+    + r"){0,2})(?:,| -)? "
+    r"(?:on behalf of|for and on behalf of|p\.p\.|pp|i\.a\.|i\.v\.|obo)[ ]"
 )
 _ITEM = re.compile(
     r"(?:^|\n)[ ]{0,4}(?:[-*\u2022]|\d{1,2}[.)])[ ]{1,2}(?P<x>"
@@ -177,7 +222,7 @@ _TOP = re.compile(r"[a-z]{3,}")
 
 
 def _is_slip(word: str) -> bool:
-    """Whether a word is probably a misspelled one: a letter missing, doubled or in the wrong place."""
+    """Whether a word is probably a misspelled one: a letter too many, missing or misplaced."""
     common = words().common
     if len(word) < 3:
         return True
@@ -291,7 +336,7 @@ def _listed(scan: Scan, start: int, *, sure: bool) -> Iterator[Span]:
         if scan.text[position : position + 1].isupper():
             end = take_name(scan, position, strong=True)
             index = token_at(scan, position)
-            if end is None or index is None or not sure and scan.tokens[index].kind & THING:
+            if end is None or index is None or (not sure and scan.tokens[index].kind & THING):
                 return
             if scan.tokens[index].kind & COMMON and not sure:
                 return
@@ -321,14 +366,14 @@ def names_told(scan: Scan) -> Iterator[Span]:
         for match in pattern.finditer(lower):
             yield from _listed(scan, match.end(), sure=sure)
     if ":" in text:
-        for match in _WROTE.finditer(lower):
+        for match in _WROTE.finditer(lower) if _WRITES & vocabulary else ():
             yield from _last_words(scan, match.start("x"), match.end("x"))
         if scan.digits:
             for match in _CHAT.finditer(lower):
                 parts = match["x"].split()
                 if not any(part in _SPEAKERS or part in NOT_NAMES for part in parts) and (
-                    len(parts) > 1
-                    and all(kind(p) & (GIVEN | SURNAME) or not kind(p) for p in parts)
+                    (len(parts) > 1
+                    and all(kind(p) & (GIVEN | SURNAME) or not kind(p) for p in parts))
                     or (len(parts) == 1 and (kind(parts[0]) & GIVEN or not kind(parts[0])))
                 ):
                     yield match.span("x")
@@ -336,20 +381,16 @@ def names_told(scan: Scan) -> Iterator[Span]:
         for match in _INITIALS.finditer(lower):
             yield from _with_initial(scan, match)
     if ", " in text:
-        for match in _TURNED.finditer(lower):
-            surname, given = kind(match["s"].rpartition(" ")[2]), kind(match["g"])
-            if (
-                given & GIVEN
-                and not given & (COMMON | THING)
-                and not surname & (COMMON | THING | GIVEN)
-                and match["s"] not in NOT_NAMES
-            ):
-                capital = text[match.start("s")].isupper() or "-" in match["s"] or " " in match["s"]
-                if surname & SURNAME or (capital and text[match.start("g")].isupper()):
-                    index = token_at(scan, match.start("s"))
-                    before = scan.before(match.start("s"), 2)
-                    if surname & SURNAME or (index is not None and before[-1:] == " "):
-                        yield match.start("s"), match.end("g")
+        for match in _TURNED_INITIALS.finditer(text):
+            if not kind(fold(match["s"])) & (COMMON | THING):
+                yield match.span("x")
+    yield from _turned(scan)
+    if not _HOUSEHOLDS.isdisjoint(vocabulary):
+        for match in _HOUSEHOLD.finditer(text):
+            if not kind(fold(match["x"])) & (COMMON | THING):
+                yield match.span("x")
+    yield from _in_a_row(scan)
+    yield from _frame(scan)
     if "." in text and ("_" in text or "-" in text):
         yield from _in_file_names(scan)
     if "/" in text or "\\" in text:
@@ -373,6 +414,136 @@ def names_told(scan: Scan) -> Iterator[Span]:
             end = lower_name(scan, match.start("x"), sure=True)
             if end is not None:
                 yield match.start("x"), end
+
+
+def _turned(scan: Scan) -> Iterator[Span]:
+    """Names as registers print them: "al-Masri, Samir", "OKONKWO Chidi", "Anke DE VRIES"."""
+    before: Token | None = None
+    shouted = reader_of(scan).shouted
+    for number, token in enumerate(scan.tokens):
+        last, before = before, token
+        if last is None or last.code or token.code:
+            continue
+        if token.gap == ", ":
+            if token.kind & GIVEN and _is_turned(scan, number):
+                start = last.start
+                if number > 1 and last.gap == " " and scan.tokens[number - 2].low in PARTICLES:
+                    start = scan.tokens[number - 2].start
+                yield start, token.end
+        elif token.gap == " " and not shouted and token.cap and last.cap:
+            for upper, given in ((last, token), (token, last)):
+                if (
+                    given.kind & GIVEN
+                    and len(upper.text) > 2
+                    and upper.text.isupper()
+                    and looks_like_name(given)
+                    and not upper.kind & (COMMON | THING)
+                    and (upper.kind & (SURNAME | GIVEN) or len(upper.text) > 4)
+                    and not given.kind & (COMMON | THING)
+                ):
+                    yield last.start, token.end
+
+
+def _is_turned(scan: Scan, number: int) -> bool:
+    """Whether a family name and a comma stand before a given name."""
+    token, last = scan.tokens[number], scan.tokens[number - 1]
+    text, surname = scan.text, last.kind
+    apart = re.search(r"(?:^|[\n:;(|>\t] ?|\d\. )$", scan.before(last.start, 4)) is not None
+    if token.kind & THING or surname & (COMMON | THING):
+        return False
+    if surname & GIVEN and not (apart and surname & SURNAME):
+        return False
+    if last.low in NOT_NAMES or last.low in scan.vendor.words:
+        return False
+    if token.kind & COMMON:
+        closed = re.match(r"[ ]*(?:[\n;)|<(]|$)", text[token.end : token.end + 4]) is not None
+        return bool(surname & SURNAME) and apart and closed and token.cap
+    if surname & SURNAME:
+        return True
+    if last.cap and token.cap:
+        return last.gap == " " or apart
+    # "the invite we sent to zeitoun, mariam"
+    led = re.search(r"\b(?:to|for|from|with|by|of)[ ]$", scan.before(last.start, 6)) is not None
+    return led and not surname and len(last.low) > 3 and not _is_slip(last.low)
+
+
+def _in_a_row(scan: Scan) -> Iterator[Span]:
+    """Names that are words, in a row with one that is not: "we have Jo, Joan and Joanne"."""
+    reader = reader_of(scan)
+    tokens, products = scan.tokens, reader.products()
+    if products and reader._names_product():
+        return
+    size = len(tokens)
+    index = 0
+    while index < size - 1:
+        token = tokens[index]
+        if not token.cap or token.code or not looks_like_name(token):
+            index += 1
+            continue
+        at, run = index, [token]
+        while at + 1 < size:
+            step = 1
+            if tokens[at + 1].low in {"and", "or"} and tokens[at + 1].gap in {" ", ", "}:
+                step = 2
+            if at + step >= size:
+                break
+            after = tokens[at + step]
+            if not after.cap or after.code or not looks_like_name(after):
+                break
+            if after.gap not in ({" "} if step == 2 else {", ", " & ", "/", " / "}):
+                break
+            run.append(after)
+            at += step
+        if len(run) > 1 and any(t.kind & GIVEN and not t.kind & (COMMON | THING) for t in run):
+            plain = all(t.kind & GIVEN or not t.kind for t in run)
+            if plain and not any(t.low in products for t in run):
+                last = at + 1 < size and tokens[at + 1].cap and tokens[at + 1].gap == " "
+                for t in run[: -1 if last else None]:
+                    if t.kind & GIVEN and t.low not in scan.vendor.words | NOT_NAMES:
+                        yield t.start, t.end
+        index = at + 1
+
+
+def _frame(scan: Scan) -> Iterator[Span]:
+    """The name that a message begins with, or ends with after words of no list."""
+    text = scan.text
+    for pattern in (_FIRST, _FIRST_ADDRESSED):
+        match = pattern.match(scan.lower)
+        if match is not None:
+            start, end = match.span("x")
+            if text[start].isupper():
+                found = take_name(scan, start, strong=True)
+                if found is not None and found >= end:
+                    yield start, end
+            else:
+                found = lower_name(scan, start, sure=True)
+                if found is not None and found >= end:
+                    yield start, end
+    match = _LAST.search(scan.lower, max(0, len(text.rstrip()) - 80))
+    if match is not None:
+        kind = words().kind
+        start, end = match.span("x")
+        before = match["b"].split()
+        odd = [w for w in before if not kind(w.strip(",")) & (COMMON | GIVEN)]
+        bits = kind(match["x"])
+        if odd and len(odd) * 2 > len(before) and not bits & THING:
+            capital = text[start].isupper() and match["b"].rstrip()[-1:] != ","
+            if (
+                bits & GIVEN
+                or (not bits and text[start].isupper())
+                or (capital and not bits & COMMON)
+            ):
+                yield start, end
+    for match in _SENT_FROM.finditer(scan.lower) if _SENT & scan.vocabulary else ():
+        yield from _listed(scan, match.end(), sure=True)
+    for match in _BEHALF.finditer(scan.lower) if _FOR_ANOTHER & scan.vocabulary else ():
+        start = match.start("x")
+        if text[start].isupper():
+            found = take_name(scan, start, strong=True)
+        else:
+            found = lower_name(scan, start, sure=True)
+        if found is not None and found >= match.end("x"):
+            yield start, match.end("x")
 
 
 def _last_words(scan: Scan, start: int, end: int) -> Iterator[Span]:
@@ -403,10 +574,9 @@ def _with_initial(scan: Scan, match: re.Match[str]) -> Iterator[Span]:
     if (match["i"][0] in "ai" and not known) or match["i"].startswith(("e.g", "i.e")):
         return
     start = match.start("i")
-    first = match["x"][: start - match.start("x")].strip()
-    given = kind(first) if first else 0
-    if given & GIVEN:
-        yield match.start("x"), match.end("s")
+    first = _FIRST_BEFORE.search(scan.before(start, 24))
+    if first is not None and kind(first[0]) & GIVEN:
+        yield start - len(first[0]) - 1, match.end("s")
     elif (known and not bits & COMMON) or (
         not bits
         and len(surname) > 3

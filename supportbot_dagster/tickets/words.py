@@ -117,7 +117,7 @@ class Words:
         return found
 
     def _double(self, word: str) -> int | None:
-        """A double name's kind: "jean-baptiste"; two surnames may be a method's ("smith-waterman")."""
+        """A double name's kind: two given names, because surnames may be a method's."""
         kinds = [self.kinds.get(part, 0) for part in word.split("-")]
         if any(bits & (COMMON | THING) for bits in kinds) or not any(kinds):
             return None
