@@ -127,7 +127,7 @@ _WHEN = word_set(
 )
 _CHAT = re.compile(
     r"(?:^|\n)[ >]{0,4}(?:\[[^\]\n]{3,30}\]|\(?\d{1,2}[:.]\d\d(?:[:.]\d\d)?(?: ?[ap]m)?\)?"
-    r"(?: [a-z]{2,4})?)[ \-]{0,3}(?P<x>"
+    r"(?: [a-z]{2,4}\b)?)[ \-]{0,3}(?P<x>"
     + _WORD
     + r"(?:[ ]"
     + _WORD
@@ -372,8 +372,10 @@ def names_told(scan: Scan) -> Iterator[Span]:
             for match in _CHAT.finditer(lower):
                 parts = match["x"].split()
                 if not any(part in _SPEAKERS or part in NOT_NAMES for part in parts) and (
-                    (len(parts) > 1
-                    and all(kind(p) & (GIVEN | SURNAME) or not kind(p) for p in parts))
+                    (
+                        len(parts) > 1
+                        and all(kind(p) & (GIVEN | SURNAME) or not kind(p) for p in parts)
+                    )
                     or (len(parts) == 1 and (kind(parts[0]) & GIVEN or not kind(parts[0])))
                 ):
                     yield match.span("x")
@@ -419,13 +421,16 @@ def names_told(scan: Scan) -> Iterator[Span]:
 def _turned(scan: Scan) -> Iterator[Span]:
     """Names as registers print them: "al-Masri, Samir", "OKONKWO Chidi", "Anke DE VRIES"."""
     before: Token | None = None
-    shouted = reader_of(scan).shouted
+    reader = reader_of(scan)
+    shouted = reader.shouted
+    if reader.products() and reader._names_product():
+        return
     for number, token in enumerate(scan.tokens):
         last, before = before, token
         if last is None or last.code or token.code:
             continue
         if token.gap == ", ":
-            if token.kind & GIVEN and _is_turned(scan, number):
+            if token.kind & GIVEN and not shouted and _is_turned(scan, number):
                 start = last.start
                 if number > 1 and last.gap == " " and scan.tokens[number - 2].low in PARTICLES:
                     start = scan.tokens[number - 2].start
