@@ -47,7 +47,8 @@ _STOP = word_set(
 _TRADES_TOLD = word_set("security legal care media group asa a.s spa")
 """Trades that are words of every product, too, so that only a place makes a name of them."""
 _NO_FIRST = word_set(
-    "a an the my our your his her their its this that these those me us him them everyone everybody "
+    "a an the my our your his her their its this that these those me us him them everyone "
+    "everybody "
     "someone somebody anyone nobody whom what which it two three four five several some many all "
     "both one another other others different new old same people myself yourself himself herself "
     "work school home here there support customer customers client clients team users user admin "
@@ -94,32 +95,41 @@ _PLACES: tuple[tuple[re.Pattern[str], frozenset[str], bool], ...] = tuple(
         (
             r"\b(?:header|footer|letterhead|invoices?|quote|quotation|receipt|contract|statement|"
             r"label|pdf|heading|document|credit note|certificate|agreement|portal|packing slip|"
-            r"order form)[^.!?\n]{0,24}?[ ](?:still |now |must |should |also |only |wrongly )?(?:says?|reads?|shows?|names?|"
+            r"order form)[^.!?\n]{0,24}?[ ](?:still |now |must |should |also |only |wrongly "
+            r")?(?:says?|reads?|shows?|names?|"
             r"prints?|is for|is addressed to|is made out to|was made out to|made out to|goes to|go "
-            r"to|is in the name of|mentions?|states?|lists?)[ ](?:us as |us twice: |us under |the name )?[\"']?",
+            r"to|is in the name of|mentions?|states?|lists?)[ ](?:us as |us twice: |us under |the "
+            r"name )?[\"']?",
             "header footer letterhead invoice invoices quote quotation receipt contract statement "
             "label pdf heading document note certificate agreement portal slip form",
             True,
         ),
         (
-            r"\b(?:lists? us (?:twice )?(?:as|under)?:?|listed (?:us )?(?:twice )?as|we(?:'re| are) listed as|"
-            r"registered as|renamed (?:to|as)|rebranded (?:to|as)|is (?:now |still )?called|known as|"
+            r"\b(?:lists? us (?:twice )?(?:as|under)?:?|listed (?:us )?(?:twice )?as|we(?:'re| "
+            r"are) listed as|"
+            r"registered as|renamed (?:to|as)|rebranded (?:to|as)|is (?:now |still )?called|known "
+            r"as|"
             r"trading as|formerly|previously|f/k/a|n[eé]e|now part of|part of|owned by|acquired by|"
-            r"bought by|taken over by|merged with|merger with|merging with|spun off from)[ ](?:the )?[\"']?",
+            r"bought by|taken over by|merged with|merger with|merging with|spun off from)[ "
+            r"](?:the )?[\"']?",
             "lists list listed registered renamed rebranded called known trading formerly "
             "previously part owned acquired bought taken merged merger merging spun",
             False,
         ),
         (
-            r"\b(?:i|we) (?:was|were|used to be|am|have been|had been)[ ](?:previously |formerly |now |before )?"
+            r"\b(?:i|we) (?:was|were|used to be|am|have been|had been)[ ](?:previously |formerly |"
+            r"now |before )?"
             r"(?:with|wiht|at|employed (?:by|at)|working (?:for|at))[ ](?:the )?",
             "was were used am been",
             False,
         ),
         (
-            r"\b(?:i|we|he|she|who|they) (?:work|works|worked|consult|consults|freelance|volunteer|volunteers|"
-            r"teach|teaches|moved|went|came|switched jobs|started|interned)[ ](?:over )?(?:for|at|from|to|with)[ ](?:the )?",
-            "work works worked consult consults freelance volunteer volunteers teach teaches moved went came switched "
+            r"\b(?:i|we|he|she|who|they) (?:work|works|worked|consult|consults|freelance|"
+            r"volunteer|volunteers|"
+            r"teach|teaches|moved|went|came|switched jobs|started|interned)[ ](?:over )?(?:for|at|"
+            r"from|to|with)[ ](?:the )?",
+            "work works worked consult consults freelance volunteer volunteers teach teaches "
+            "moved went came switched "
             "started interned",
             False,
         ),
@@ -131,7 +141,8 @@ _PLACES: tuple[tuple[re.Pattern[str], frozenset[str], bool], ...] = tuple(
             False,
         ),
         (
-            r"\b(?:half|all|most|some|part|the whole|everybody|everyone|one third|none) (?:of|at)[ ]",
+            r"\b(?:half|all|most|some|part|the whole|everybody|everyone|one third|none) (?:of|"
+            r"at)[ ]",
             "half all most some part whole everybody everyone none third",
             False,
         ),
@@ -159,21 +170,25 @@ _PLACES: tuple[tuple[re.Pattern[str], frozenset[str], bool], ...] = tuple(
 _LEAD = r"(?:^|[\n.!?;:,(\"] ?|\b(?:and|but|that|because|since|why|is|does|can|could|should|the demo data (?:accidentally )?contains|contains|data of|for|to|of) )"
 _NAME = r"(?P<x>[^\W_][\w'\-.]*(?: (?:& |and |of )?[^\W_][\w'\-.]*){1,5}?|[^\W\d_]{4,24})"
 _SAID = re.compile(
-    _LEAD
-    + _NAME
-    + r"(?:,? (?:which|wich|who) (?:is|are) (?:a|an|our|one of our|your)[ ](?:[a-z]+ )?(?:customers?|clients?|competitors?|suppliers?|vendors?|tenants?)\b"
+    _LEAD + _NAME + r"(?:,? (?:which|wich|who) (?:is|are) (?:a|an|our|one of our|your)[ ](?:[a-z]+ "
+    r")?(?:customers?|clients?|competitors?|suppliers?|vendors?|tenants?)\b"
     r"|,? attn\b|,? c/o\b"
     r"| (?:has|have) (?:\d[\d.,]*|over \d+|about \d+|more than \d+|two|three|four|five|six|ten|"
-    r"twelve|twenty|fifty|hundreds of) (?:employees|engineers|staff|people|users|seats|members|branches|"
+    r"twelve|twenty|fifty|hundreds of) (?:employees|engineers|staff|people|users|seats|members|"
+    r"branches|"
     r"offices|shops|stores|locations|drivers|teachers|nurses|students|licen[cs]es|agents|workers)\b"
     r"| (?:has|have) been (?:a|your|one of your|with you|customers?|clients?)\b"
     r"|(?:'s|s') (?:security|it|legal|finance|procurement|hr|accounts|billing|purchasing|dev|"
-    r"marketing|compliance|audit|infosec|ops|payroll) (?:team|department|people|dept|office|folks)\b"
-    r"|(?:'s|s') (?:workspace|tenant|subscription|licen[cs]e|instance|invoice|contract|account|books|ledger|shop|"
+    r"marketing|compliance|audit|infosec|ops|payroll) (?:team|department|people|dept|office|"
+    r"folks)\b"
+    r"|(?:'s|s') (?:workspace|tenant|subscription|licen[cs]e|instance|invoice|contract|account|"
+    r"books|ledger|shop|"
     r"office|warehouse|website|domain|network|production)\b"
-    r"| (?:is|are) (?:switching|leaving|moving|migrating|cancelling|our (?:client|customer|supplier|"
+    r"| (?:is|are) (?:switching|leaving|moving|migrating|cancelling|our (?:client|customer|"
+    r"supplier|"
     r"parent|landlord|employer|biggest))\b"
-    r"| pays\b| uses it\b| (?:is|are|was) (?:a|an|our|your) (?:customer|client|supplier|vendor|charity|"
+    r"| pays\b| uses it\b| (?:is|are|was) (?:a|an|our|your) (?:customer|client|supplier|vendor|"
+    r"charity|"
     r"non-?profit|subsidiary|partner|competitor|reseller)\b)"
 )
 _SAID_CUES = word_set(
@@ -187,7 +202,9 @@ _SAID_CUES = word_set(
     "nonprofit non-profit subsidiary partner reseller"
 )
 _OF = re.compile(
-    r"(?:^|[\n.!?,] ?)(?:[A-Z\u00c0-\u00de]\. ?)?[A-Z\u00c0-\u00de][\w'\-]+(?: [A-Z\u00c0-\u00de]\.?)?(?: [A-Z\u00c0-\u00de][\w'\-]+){1,2},? (?:of|from|at|with|for) (?:the )?"
+    r"(?:^|[\n.!?,] ?)(?:[A-Z\u00c0-\u00de]\. ?)?[A-Z\u00c0-\u00de][\w'\-]+(?: "
+    r"[A-Z\u00c0-\u00de]\.?)?(?: [A-Z\u00c0-\u00de][\w'\-]+){1,2},? (?:of|from|at|with|for) "
+    r"(?:the )?"
 )
 _TITLE_SPLIT = re.compile(r", | - | \| | at | @ | / | of ")
 

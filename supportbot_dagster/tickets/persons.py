@@ -39,7 +39,8 @@ NOT_NAMES = word_set(
     "desk colleagues admins staff security accounts engineering development product success tech "
     "ladies gentlemen user users humans human robot bot agent agents operator ji sahib to in on at "
     "for mi me my je ich io yo eu jag jeg moin pozdrawiam pozdrav pozdravy pozdravem terveisin "
-    "hilsen saygilarimla selamlar atentamente atenciosamente saludo abracos tervitades lugupidamisega "
+    "hilsen saygilarimla selamlar atentamente atenciosamente saludo abracos tervitades "
+    "lugupidamisega "
     "zdravo sel halo bok viszlat udvozlettel tisztelettel pagarbiai sveiciens"
 )
 """Words that stand where names stand and are none."""
@@ -126,7 +127,8 @@ _PRODUCT = word_set(
     "tool service package library course lesson level campaign avatar character chatbot ai button "
     "tab menu screen page field column row label tag board card list view filter dialog holiday "
     "day law rule effect method scale chart diagram principle metric build branch codename "
-    "codenamed import export workflow node robot speaker device hub ranking algorithm distance curve "
+    "codenamed import export workflow node robot speaker device hub ranking algorithm distance "
+    "curve "
     "coefficient equation transform case casing tags charts scripts script syntax notation library "
     "libraries language runtime connector"
 )

@@ -75,7 +75,8 @@ _PLACES: tuple[tuple[re.Pattern[str], frozenset[str], bool], ...] = tuple(
             False,
         ),
         (
-            r"(?:^|[\n.,;(] ?)(?:b?cc|attn|att|fao|f\.a\.o|attention|c/o|z\.? ?hd\.?|zhd|t\.a\.v\.?|"
+            r"(?:^|[\n.,;(] ?)(?:b?cc|attn|att|fao|f\.a\.o|attention|c/o|z\.? ?hd\.?|zhd|"
+            r"t\.a\.v\.?|"
             r"a/c)(?:'?(?:ing|d|ed))?(?: to)?[ ]?[:.\-]{0,2}[ ]",
             "cc bcc attn att fao attention c zhd z t a f",
             True,
@@ -94,7 +95,8 @@ _PLACES: tuple[tuple[re.Pattern[str], frozenset[str], bool], ...] = tuple(
         ),
         (
             r"\b(?:someone|somebody|person|guy|lady|woman|man|agent|rep|colleague|employee|user|"
-            r"customer|member|boy|girl|people|dog|child|kid) (?:called|named|by the name of|with the "
+            r"customer|member|boy|girl|people|dog|child|kid) (?:called|named|by the name of|with "
+            r"the "
             r"name|who goes by)[ ]",
             "called named name goes",
             True,
@@ -143,7 +145,8 @@ _INITIALS = re.compile(
 )
 _FIRST_BEFORE = re.compile(r"(?<![\w'\-])[^\W\d_]{2,20}(?= \Z)")
 _TURNED_INITIALS = re.compile(
-    r"(?<![\w@./-])(?P<x>(?P<s>[A-Z\u00c0-\u00de][a-z\u00df-\u00ff]{2,20}), [A-Z]\.(?:[ \-]{0,2}[A-Z]\.){0,2})(?!\w)"
+    r"(?<![\w@./-])(?P<x>(?P<s>[A-Z\u00c0-\u00de][a-z\u00df-\u00ff]{2,20}), [A-Z]\.(?:[ "
+    r"\-]{0,2}[A-Z]\.){0,2})(?!\w)"
 )
 _HOUSEHOLD = re.compile(
     r"\b(?:[Tt]he|[Mm]y|[Oo]ur) (?P<x>[A-Z\u00c0-\u00de][\w'\-]{2,24}) "
@@ -165,8 +168,10 @@ _FIRST = re.compile(
     r"as|just|you|one more|quick|any)\b"
 )
 _FIRST_ADDRESSED = re.compile(
-    r"\s*(?:ok|okay|right|so|well|yes|no|yo|oh|ah|sorry|great|perfect|again|welcome|hi again|hello again|"
-    r"hey there|good one|alright|thanks again|sure|hmm|hi there|hiya|salut|selam|hallo|hi|hello|hey|dear) "
+    r"\s*(?:ok|okay|right|so|well|yes|no|yo|oh|ah|sorry|great|perfect|again|welcome|hi again|"
+    r"hello again|"
+    r"hey there|good one|alright|thanks again|sure|hmm|hi there|hiya|salut|selam|hallo|hi|hello|"
+    r"hey|dear) "
     r"(?P<x>" + _WORD + r"(?: " + _WORD + r")?)(?:[,!.] ?\n|[,!.]? ?\n|, )"
 )
 _LAST = re.compile(
@@ -179,8 +184,10 @@ _LAST = re.compile(
     + r")[ .!)(:x]{0,4}\s*\Z"
 )
 _SENT_FROM = re.compile(
-    r"(?:^|[\n.!?] ?)(?:sent|written|typed|gesendet|envoye|enviado|verzonden|inviato) (?:from|via|by|on|von|depuis|de|desde|vanaf|da) "
-    r"(?:my |mon |mi |mijn |meinem |meu |mio |the )?(?:i?phone|i?pad|mobile|android|handy|samsung(?: galaxy)?|tablet|"
+    r"(?:^|[\n.!?] ?)(?:sent|written|typed|gesendet|envoye|enviado|verzonden|inviato) (?:from|via|"
+    r"by|on|von|depuis|de|desde|vanaf|da) "
+    r"(?:my |mon |mi |mijn |meinem |meu |mio |the )?(?:i?phone|i?pad|mobile|android|handy|"
+    r"samsung(?: galaxy)?|tablet|"
     r"phone|iphone|cell|blackberry|portable|movil|telefoon|celular|train|bus|airport|"
     r"(?:outlook|gmail|yahoo mail|mail)(?: for \w+)?)[,.\-\n ]{1,4}"
 )
@@ -201,7 +208,8 @@ _ITEM = re.compile(
     r"(?=[ ]?(?:\n|\Z|\(|,|:|-|\u2013))"
 )
 _FILE = re.compile(
-    r"(?<![^\W_])(?P<x>[^\W\d_]{3,20}[_\-][^\W\d_]{3,20})(?=(?:[_\-]\d{1,8})?\.(?:jpe?g|png|pdf|docx?|xlsx?|"
+    r"(?<![^\W_])(?P<x>[^\W\d_]{3,20}[_\-][^\W\d_]{3,20})(?=(?:[_\-]\d{1,8})?\.(?:jpe?g|png|pdf|"
+    r"docx?|xlsx?|"
     r"csv|heic|txt|zip|eml|vcf|mp4|mp3|wav|msg)\b)"
 )
 _ONE_FILE = re.compile(
