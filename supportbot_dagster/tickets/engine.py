@@ -15,8 +15,10 @@ from typing import Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.companies import companies, mail_hosts
+from supportbot_dagster.tickets.companies_told import companies_told
 from supportbot_dagster.tickets.known import KnownIndex
 from supportbot_dagster.tickets.persons import persons, share_products
+from supportbot_dagster.tickets.persons_told import names_told
 from supportbot_dagster.tickets.rule import Rule, Scan
 from supportbot_dagster.tickets.rules import RULES
 from supportbot_dagster.tickets.vendor import Vendor
@@ -358,8 +360,10 @@ def build_engine(
                     yield rule.entity, span, rule.score
             if "person" not in without:
                 yield from (("PERSON", span, _SCORES["person"]) for span in persons(scan))
+                yield from (("PERSON", span, _SCORES["person"]) for span in names_told(scan))
             if "company" not in without:
                 yield from (("COMPANY", span, _SCORES["company"]) for span in companies(scan))
+                yield from (("COMPANY", span, _SCORES["company"]) for span in companies_told(scan))
             if "mail_host" not in without:
                 yield from (("URL", span, _SCORES["mail_host"]) for span in mail_hosts(scan))
             if ner is not None:

@@ -38,7 +38,10 @@ NOT_NAMES = word_set(
     "world help helpdesk customer customers service care crew gang good morning afternoon evening "
     "desk colleagues admins staff security accounts engineering development product success tech "
     "ladies gentlemen user users humans human robot bot agent agents operator ji sahib to in on at "
-    "for mi me my je ich io yo eu jag jeg"
+    "for mi me my je ich io yo eu jag jeg moin pozdrawiam pozdrav pozdravy pozdravem terveisin "
+    "hilsen saygilarimla selamlar atentamente atenciosamente saludo abracos tervitades "
+    "lugupidamisega "
+    "zdravo sel halo bok viszlat udvozlettel tisztelettel pagarbiai sveiciens"
 )
 """Words that stand where names stand and are none."""
 
@@ -124,7 +127,10 @@ _PRODUCT = word_set(
     "tool service package library course lesson level campaign avatar character chatbot ai button "
     "tab menu screen page field column row label tag board card list view filter dialog holiday "
     "day law rule effect method scale chart diagram principle metric build branch codename "
-    "codenamed import export workflow node robot speaker device hub"
+    "codenamed import export workflow node robot speaker device hub ranking algorithm distance "
+    "curve "
+    "coefficient equation transform case casing tags charts scripts script syntax notation library "
+    "libraries language runtime connector"
 )
 _NAMED = word_set(
     "team teams squad squads tribe guild channel project projects initiative epic sprint milestone "
@@ -405,8 +411,10 @@ class Reader:
                 lower
                 and at == index + 1
                 and len(low) == 1
-                and text[token.end : token.end + 1] in {"", ".", "\n"}
-                and text[token.end : token.end + 2].strip(". \n") == ""
+                and (
+                    text[token.end : token.end + 2].strip(". \n") == ""
+                    or (low not in "aeioux" and text[token.end : token.end + 1] in " ,)?!")
+                )
             ):
                 # tyrone b.
                 at += 1
@@ -512,6 +520,8 @@ class Reader:
             return token.start, end, at
         if low in TITLES and not kind & GIVEN:
             return None
+        if low in _GREETINGS and not kind & (GIVEN | SURNAME):
+            return None
         step = 1
         while (
             low in _BEFORE_SURNAMES
@@ -553,7 +563,7 @@ class Reader:
                 kind & COMMON
                 and not kind & (GIVEN | SURNAME)
                 and (
-                    not (self._closed(end) and token.gap in {" ", ", "})
+                    not (self._closed(end) and token.gap in {" ", ", ", ". "})
                     if not full
                     else all(
                         t.kind & COMMON and not t.kind & (GIVEN | SURNAME)
@@ -760,7 +770,7 @@ class Reader:
     def _closed(self, end: int) -> bool:
         return (
             re.match(
-                r"\s*(?:[,.!:;)\n]|$|-|and\b|&|'s\b|x\b|here\b|from\b|speaking\b)",
+                r"\s*(?:[,.!:;()\n]|$|-|and\b|&|'s\b|x\b|here\b|from\b|speaking\b)",
                 self.text[end : end + 12],
             )
             is not None
@@ -825,7 +835,8 @@ class Reader:
             after = self.tokens[index + 1]
             if (
                 after.gap == " "
-                and after.kind == SURNAME
+                and after.kind & (SURNAME | GIVEN)
+                and not after.kind & (COMMON | THING)
                 and len(after.low) > 3
                 and after.text.islower()
             ):

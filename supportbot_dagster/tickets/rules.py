@@ -1,7 +1,7 @@
 """The table of all recognizers that are made of rules.
 
 What lives here: which rules make up which recognizer. Most rules go by the form of a value,
-those of ``rules_context.py`` and ``rules_birth.py`` by the sentence around it, those of
+those of ``rules_context.py``, ``rules_prose.py`` and ``rules_birth.py`` by the sentence around it, those of
 ``rules_field.py`` by the notation. What does not: the
 rules themselves (``rules_*.py``), and names, which need context
 (:mod:`supportbot_dagster.tickets.known`, :mod:`supportbot_dagster.tickets.persons`,
@@ -22,6 +22,7 @@ from supportbot_dagster.tickets.rules_field import (
 )
 from supportbot_dagster.tickets.rules_identity import ADDRESS, GOVERNMENT_ID, REFERENCE, UUID
 from supportbot_dagster.tickets.rules_number import CARD, IBAN, IP, MAC, PHONE, WALLET
+from supportbot_dagster.tickets.rules_prose import PROSE_BIRTH, PROSE_SECRET, PROSE_WORKSPACE
 from supportbot_dagster.tickets.rules_secret import PASSWORD, SECRET
 from supportbot_dagster.tickets.rules_value import CODE, REFERENCE_VALUE, STATE_VALUE
 from supportbot_dagster.tickets.rules_web import EMAIL, HANDLE, URL, WORKSPACE
@@ -29,8 +30,8 @@ from supportbot_dagster.tickets.rules_web import EMAIL, HANDLE, URL, WORKSPACE
 RULES: dict[str, list[Rule]] = {
     "email": EMAIL,
     "url": URL,
-    "workspace": WORKSPACE + FIELD_WORKSPACE,
-    "secret": SECRET + CODE + CONTEXT_SECRET + FIELD_SECRET,
+    "workspace": WORKSPACE + FIELD_WORKSPACE + PROSE_WORKSPACE,
+    "secret": SECRET + CODE + CONTEXT_SECRET + FIELD_SECRET + PROSE_SECRET,
     "password": PASSWORD,
     "card": CARD,
     "iban": IBAN,
@@ -42,7 +43,7 @@ RULES: dict[str, list[Rule]] = {
     "reference": REFERENCE + REFERENCE_VALUE + FIELD_NUMBER,
     "uuid": UUID,
     "address": ADDRESS,
-    "birth": BIRTH,
+    "birth": BIRTH + PROSE_BIRTH,
     "field": FIELD_NAME,
     "handle": HANDLE + CONTEXT_HANDLE + FIELD_LOGIN,
 }

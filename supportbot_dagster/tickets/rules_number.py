@@ -45,7 +45,7 @@ TEST_CARDS = frozenset(
 )
 """Numbers that payment services publish for tests; nobody's where docs are quoted."""
 _MONEY_WORD = re.compile(
-    r"card|visa|master|amex|credit|debit|payment|charge|cvv|cvc|discover|maestro"
+    r"card|visa|master|amex|credit|debit|payment|charge|cvv|cvc|discover|maestro|on the back"
 )
 
 
@@ -116,7 +116,7 @@ CARD = [
         regex(
             r"\b(?:last|final|first)[ ](?:4|four)(?:[ ]digits)?(?:[ ](?:of|on|are|is|for|the|my|"
             r"our|card|"
-            r"number|account|it|ssn|social|sin|iban|id|phone|sim)){0,5}[ ]?[:=(]?[ ]?(?P<x>\d{4})\b"
+            r"number|account|it|ssn|social|sin|iban|id|phone|sim)){0,5}[ ]?[:=(,]?[ ]?(?P<x>\d{4})\b"
         ),
         gate=("last ", "final ", "first "),
         digits=4,
@@ -136,6 +136,16 @@ CARD = [
         ),
         needs=frozenset({"twelve"}),
         score=0.9,
+    ),
+    Rule(
+        "CARD",
+        # "8830, exp 09/27"
+        regex(
+            r"(?<![\w.\-/])(?P<x>\d{4}),? (?:exp\w*|valid (?:thru|until|to))[.: ]{1,2}\d\d[ ]?[/\-]"
+        ),
+        gate=("exp", "valid"),
+        digits=6,
+        score=0.85,
     ),
     Rule(
         "CARD",

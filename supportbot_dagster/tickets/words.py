@@ -106,6 +106,8 @@ class Words:
             found = self.seen.get(word)
         if found is None and "'" in word and self.kinds.get(word.replace("'", ""), 0) & SURNAME:
             found = SURNAME  # o'shea
+        if found is None and "-" in word:
+            found = self._double(word)
         if found is None:
             # remembered, because a word of a ticket comes again in the next one; apart from the
             # lists, so that what a word is does not depend on the tickets before
@@ -113,6 +115,13 @@ class Words:
             if len(self.seen) < 100_000:
                 self.seen[word] = found
         return found
+
+    def _double(self, word: str) -> int | None:
+        """A double name's kind: two given names, because surnames may be a method's."""
+        kinds = [self.kinds.get(part, 0) for part in word.split("-")]
+        if any(bits & (COMMON | THING) for bits in kinds) or not any(kinds):
+            return None
+        return GIVEN if all(bits & GIVEN for bits in kinds) else None
 
     def _derived(self, word: str) -> bool:
         if "-" in word:
