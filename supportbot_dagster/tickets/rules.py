@@ -1,11 +1,11 @@
 """The table of all recognizers that are made of rules.
 
 What lives here: which rules make up which recognizer. Most rules go by the form of a value,
-those of ``rules_context.py``, ``rules_prose.py`` and ``rules_birth.py`` by the sentence around it, those of
-``rules_field.py`` by the notation. What does not: the
-rules themselves (``rules_*.py``), and names, which need context
-(:mod:`supportbot_dagster.tickets.known`, :mod:`supportbot_dagster.tickets.persons`,
-:mod:`supportbot_dagster.tickets.companies`).
+those of ``rules_context.py``, ``rules_prose.py`` and ``rules_birth.py`` by the sentence around it,
+those of ``rules_field.py`` by the notation. What does not: the rules themselves (``rules_*.py``),
+and names, which need context (:mod:`supportbot_dagster.tickets.known`,
+:mod:`supportbot_dagster.tickets.persons`, :mod:`supportbot_dagster.tickets.companies` and those
+that end in ``_told``).
 """
 
 from __future__ import annotations
