@@ -80,7 +80,8 @@ class Family(BaseModel):
     @model_validator(mode="after")
     def _missing_features_are_contrasts(self) -> "Family":
         if self.category == MISSING_FEATURE:
-            if not self.absent or self.neighbour is None or self.answer:
+            blank = [word for word in self.absent if not any(map(str.isalnum, word))]
+            if blank or not self.absent or self.neighbour is None or self.answer:
                 raise ValueError(
                     f"{self.id}: a missing_feature has absent and neighbour, and no answer"
                 )

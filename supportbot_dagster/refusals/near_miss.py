@@ -15,9 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from unicodedata import normalize
 
 from pydantic import BaseModel, ConfigDict, Field
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from supportbot_dagster.dataset.rows import Row, normalized_question
 from supportbot_dagster.hashing import sha256_text
@@ -41,6 +42,8 @@ MOST_HEADING_WORDS = 14
 """A longer heading is named by its beginning."""
 PARTS = Path(__file__).parent / "near_miss.yaml"
 _ARTICLE = re.compile(r"^(?:a|an|the|new|another|your)\s+", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+")
+_TARGET = re.compile(r"\]\([^()\s]*\)")  # of a link
 _SPOKEN = re.compile(r"[a-z][a-z-]*")
 
 
@@ -118,31 +121,36 @@ def without_headings(rows: Iterable[Row], sections: Sequence[SectionText]) -> li
 
     A near miss (same words, another need) stays: it is the contrast that teaches the boundary.
     """
-    headings = {
-        normalized_question(section.heading_path[-1])
-        for section in sections
-        if section.heading_path
-    }
+    headings = sorted({_ordered(section.heading_path[-1]) for section in sections
+                       if section.heading_path})  # fmt: skip
     return [
         row
         for row in rows
-        if not any(
-            fuzz.token_sort_ratio(normalized_question(row.question), item) >= SAME_AS_HEADING
-            for item in headings
+        if process.extractOne(
+            _ordered(row.question), headings, scorer=fuzz.ratio, score_cutoff=SAME_AS_HEADING
         )
+        is None
     ]
 
 
+def _ordered(text: str) -> str:
+    """The words in order of the alphabet: then the plain ratio is the token-sort ratio."""
+    return " ".join(sorted(normalized_question(text).split()))
+
+
 def _text(section: SectionText) -> str:
-    return f" {' '.join((*section.heading_path, section.markdown)).casefold()} "
+    return _folded(" ".join((*section.heading_path, section.markdown))) + " "
+
+
+def _folded(text: str) -> str:
+    """The words alone, each after a space: markup, hyphens and line breaks may stand between."""
+    plain = _TARGET.sub("]", normalize("NFKC", text).casefold())
+    return "".join(f" {word}" for word in _WORD.findall(plain))
 
 
 def _speaks(text: str, beginnings: Sequence[str]) -> bool:
     """Whether a word of a folded text begins with one of these, or a phrase does."""
-    return any(
-        re.search(rf"(?<!\w){re.escape(beginning.casefold().strip())}", text)
-        for beginning in beginnings
-    )
+    return any(_folded(beginning) in text for beginning in beginnings)
 
 
 @cache
@@ -228,7 +236,7 @@ def _named(heading: str) -> str | None:
 
 
 def _names(text: str, thing: _Thing) -> bool:
-    return f" {thing.one}" in text or f" {thing.many}" in text
+    return _folded(thing.one) in text or _folded(thing.many) in text
 
 
 def _with_article(thing: str) -> str:

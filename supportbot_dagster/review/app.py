@@ -16,13 +16,14 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, abort, redirect, render_template, request, session, url_for
 
+from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.review.candidates import highlight
 from supportbot_dagster.review.verdicts import (
     DECISIONS,
@@ -242,12 +243,14 @@ def create_app(
         decision = next((one for one in DECISIONS if one == wanted), None)
         if decision is None:
             abort(400, "A verdict is keep, edit or reject.")
-        question, answer = (request.form.get(name, "").strip() for name in ("question", "answer"))
-        if decision == "edit":
-            if not question or not answer:
-                abort(400, "An edit needs a question and an answer.")
-            if (question, answer) == (candidate.pair.question, candidate.pair.answer):
-                decision = "keep"
+        question, answer = (_plain(request.form.get(name, "")) for name in ("question", "answer"))
+        own = _plain(candidate.pair.question), _plain(candidate.pair.answer)
+        changed = (question, answer) != own
+        if decision == "edit" and not (question and answer):
+            abort(400, "An edit needs a question and an answer.")
+        if decision != "reject":
+            # Whoever keeps a text that was changed keeps the change.
+            decision = "edit" if changed and question and answer else "keep"
         earlier = store.current().get(key)
         store.give([verdict_on(candidate, decision, session["name"], question, answer)])
         leases.drop([key])
@@ -262,7 +265,7 @@ def create_app(
 
     @app.post("/undo")
     def undo() -> Any:
-        keys = [key for key in store.undo(session["name"]) if key in by_key]
+        keys = [key for key in store.undo(session["name"], by_key) if key in by_key]
         chosen = filters()
         if not keys:
             session["message"] = "There is nothing of yours to undo."
@@ -275,13 +278,15 @@ def create_app(
         decision = request.args.get("decision", "")
         if decision not in {"keep", "reject"}:
             abort(400, "Many candidates are kept or rejected.")
-        listed = shown(filters(), store.current())
+        verdicts = store.current()
+        listed = shown(filters(), verdicts)
         return render_template(
             "bulk.html",
             decision=decision,
             filters=filters(),
             listed=listed,
             shown=listed[:_BULK_SHOWN],
+            mark=_mark(listed, verdicts),
         )
 
     @app.post("/bulk")
@@ -290,8 +295,9 @@ def create_app(
         if decision not in {"keep", "reject"}:
             abort(400, "Many candidates are kept or rejected.")
         chosen = filters()
-        listed = shown(chosen, store.current())
-        if str(len(listed)) != request.form.get("count", ""):
+        verdicts = store.current()
+        listed = shown(chosen, verdicts)
+        if _mark(listed, verdicts) != request.form.get("mark", ""):
             session["message"] = "The list changed meanwhile. Look at it again."
             return redirect(f"{url_for('ask_bulk')}?decision={decision}&{chosen.query()}", 303)
         kind: Decision = "keep" if decision == "keep" else "reject"
@@ -307,3 +313,14 @@ def create_app(
         return redirect(f"{url_for('next_candidate')}?{filters().query()}", 303)
 
     return app
+
+
+def _plain(text: str) -> str:
+    """A text with plain line breaks: a browser sends its own."""
+    return "\n".join(text.splitlines()).strip()
+
+
+def _mark(listed: Sequence[Candidate], verdicts: Mapping[str, Verdict]) -> str:
+    """What tells one list with its verdicts from another."""
+    parts = [[one.key, vars(verdicts[one.key]) if one.key in verdicts else None] for one in listed]
+    return sha256_json(parts)[:16]

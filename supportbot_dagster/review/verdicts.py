@@ -10,7 +10,7 @@ once lose nothing: of two verdicts on one candidate the later one counts, and bo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.synthesis.candidate import Candidate
 
@@ -131,17 +132,22 @@ class VerdictStore:
                 ],
             )  # fmt: skip
 
-    def undo(self, reviewer: str) -> list[str]:
+    def undo(self, reviewer: str, shown: Container[str]) -> list[str]:
         """Take back a reviewer's last step; the keys of its candidates, or none if there is none.
 
         The verdicts before it, whoever gave them, count again.
+
+        Args:
+            reviewer: whose step.
+            shown: keys of the candidates that may be meant: other months have steps of their own.
         """
         with self._change() as connection:
-            last = connection.execute(
-                "SELECT step FROM verdicts WHERE reviewer = ? AND undone = 0 "
-                "ORDER BY id DESC LIMIT 1",
+            steps = connection.execute(
+                "SELECT step, candidate FROM verdicts WHERE reviewer = ? AND undone = 0 "
+                "ORDER BY id DESC",
                 (reviewer,),
-            ).fetchone()
+            )
+            last = next(((step,) for step, key in steps if key in shown), None)
             if last is None:
                 return []
             keys = connection.execute(
@@ -154,11 +160,22 @@ class VerdictStore:
         """The verdict that counts, by candidate."""
         if not self._path.exists():
             return {}
-        with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as connection:
-            rows = connection.execute(
-                "SELECT candidate, section, section_hash, decision, question, answer, reviewer "
-                "FROM verdicts WHERE undone = 0 ORDER BY id"
-            ).fetchall()
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as connection:
+                # The file is there a moment before its table is.
+                if not connection.execute(
+                    "SELECT 1 FROM sqlite_master WHERE name = 'verdicts'"
+                ).fetchone():
+                    return {}
+                rows = connection.execute(
+                    "SELECT candidate, section, section_hash, decision, question, answer, reviewer "
+                    "FROM verdicts WHERE undone = 0 ORDER BY id"
+                ).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"the verdicts in {self._path} cannot be read ({error}). Put a copy of the file "
+                "in its place, or move it away to begin without verdicts."
+            ) from None
         return {row[0]: Verdict(*row) for row in rows}
 
     def version(self) -> str:

@@ -5,13 +5,15 @@ that were paid for. What does not: what is asked (:mod:`supportbot_dagster.synth
 filters, and where key and address come from (:mod:`supportbot_dagster.resources.teacher_model`).
 
 Every reply is kept as soon as it comes, under the model, the prompt's fingerprint and the section's
-hash. So a section is asked about once, whatever happens to the run, until it is edited.
+hash. So a section is asked about once, whatever happens to the run, until it is edited. Only what
+is no reply to it (another form, a refused request) is asked for again in the next run.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -32,6 +34,12 @@ ATTEMPTS = 3
 """Requests for one section whose answers are no use, before it is given up."""
 _OPTIONAL = ("response_format", "temperature", "max_tokens")
 """Settings of a request that some endpoints refuse; the last has another name there."""
+MISSHAPEN = "the reply is not in the form that was asked for"
+"""Fault of a section whose replies could not be read."""
+_OF_ONE_REQUEST = (400, 413, 422)
+"""Statuses by which an endpoint refuses one request: its content, its length."""
+MANY_DECLINED = 5
+"""Requests refused, none answered, from which on the endpoint's settings are held to be wrong."""
 MAX_OUTPUT_TOKENS = 1500
 """Room for an answer, a quote and ten questions; asked again with twice as much if cut off."""
 
@@ -97,9 +105,11 @@ class ReplyStore:
         """A kept reply, or None. One that cannot be read counts as none and is paid again."""
         try:
             found = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            if not found["fault"]:
+                parse_reply(found["content"])
+        except (FileNotFoundError, IsADirectoryError, *_MALFORMED):
             return None
-        return found if isinstance(found, dict) and "content" in found else None
+        return dict(found)
 
     def put(self, key: str, reply: dict[str, Any]) -> None:
         """Keep a reply; it is there whole or not at all."""
@@ -119,6 +129,14 @@ class Completion:
     content: str
     refused: bool
     cut_off: bool
+
+
+_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+"""What reading an answer raises that is none."""
+
+
+class _Declined(Exception):
+    """The endpoint takes no request about this section."""
 
 
 class _Spent(Exception):
@@ -144,6 +162,7 @@ class ModelTeacher:
         self._budget = budget or Budget()
         self._lock = threading.Lock()
         self._reserved_tokens, self._reserved_cost = 0, 0.0
+        self._answered = self._declined = 0
         self._without: frozenset[str] = frozenset()
         self._client: Any = None
         self.usage = Usage(cost=self._budget.price(0, 0))
@@ -208,8 +227,13 @@ class ModelTeacher:
             with self._lock:
                 self.usage.cached += 1
             return kept
-        reply = self._ask(section)
-        self._store.put(key, reply)
+        try:
+            reply, lasting = self._ask(section), True
+        except _Declined as error:
+            reply, lasting = {"content": "", "fault": str(error)}, False
+        # What is no fault of the section's may be over in the next run.
+        if lasting and reply["fault"] != MISSHAPEN:
+            self._store.put(key, reply)
         return reply
 
     @property
@@ -234,8 +258,8 @@ class ModelTeacher:
                 continue
             try:
                 parse_reply(content)
-            except ValueError:
-                fault = "the reply is not in the form that was asked for"
+            except _MALFORMED:
+                fault = MISSHAPEN
                 continue
             return {"content": content, "fault": ""}
         return {"content": content, "fault": fault}
@@ -244,7 +268,7 @@ class ModelTeacher:
         import openai
 
         messages = self._prompt.messages(section)
-        sent = math.ceil(sum(len(message["content"]) for message in messages) / 2)
+        sent = math.ceil(sum(len(message["content"].encode()) for message in messages) / 2)
         reserved = self._reserve(sent, room)
         try:
             while True:
@@ -263,10 +287,22 @@ class ModelTeacher:
                         raise
                     with self._lock:
                         self._without = self._without | named
+        except openai.APIStatusError as error:
+            if error.status_code in _OF_ONE_REQUEST and self._goes_on():
+                raise _Declined(f"the endpoint refused it (HTTP {error.status_code})") from None
+            raise UserError(self._refused(error)) from None
+        except _MALFORMED:
+            return self._account(None, sent)
         except openai.OpenAIError as error:
             raise UserError(self._refused(error)) from None
         finally:
             self._release(reserved)
+
+    def _goes_on(self) -> bool:
+        """Whether a refused request is one section's matter: others are answered, or may be."""
+        with self._lock:
+            self._declined += 1
+            return bool(self._answered) or self._declined < MANY_DECLINED
 
     def _options(self, room: int, without: frozenset[str]) -> dict[str, Any]:
         """The settings of a request, without those that the endpoint does not take."""
@@ -294,12 +330,19 @@ class ModelTeacher:
 
     def _account(self, answer: Any, sent: int) -> Completion:
         """Count what an answer cost, and take from it what is needed."""
-        choice = answer.choices[0] if answer.choices else None
-        content = (choice.message.content or "") if choice else ""
-        used = answer.usage
-        prompt = used.prompt_tokens if used else sent
-        completion = used.completion_tokens if used else math.ceil(len(content) / 2)
+        try:
+            choice = answer.choices[0] if answer.choices else None
+            content = (choice.message.content or "") if choice else ""
+            # A lone half of a character can be sent but not be kept.
+            content = content.encode("utf-8", "replace").decode("utf-8")
+        except _MALFORMED:
+            choice, content = None, ""
+        used = getattr(answer, "usage", None)
+        prompt = _tokens(getattr(used, "prompt_tokens", None), sent)
+        guess = math.ceil(len(content.encode()) / 2)
+        completion = _tokens(getattr(used, "completion_tokens", None), guess)
         with self._lock:
+            self._answered += bool(content)
             self.usage.calls += 1
             self.usage.prompt_tokens += prompt
             self.usage.completion_tokens += completion
@@ -343,7 +386,8 @@ class ModelTeacher:
         """One line on what the endpoint said, without the key."""
         import openai
 
-        where = f"the teacher model {self._endpoint.model!r} at {self._endpoint.base_url}"
+        address = re.sub(r"//[^/@]*@", "//***@", self._endpoint.base_url)
+        where = f"the teacher model {self._endpoint.model!r} at {address}"
         kept = "What was answered is kept; materialize synthesized_pairs again to go on."
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return f"{where} refuses the key. Set SUPPORTBOT_TEACHER_API_KEY. {kept}"
@@ -353,8 +397,16 @@ class ModelTeacher:
                 "SUPPORTBOT_TEACHER_BASE_URL."
             )
         if isinstance(error, openai.APIStatusError):
-            said = " ".join(str(error.message).split())[:160]
+            message = str(error.message)
+            if self._endpoint.api_key:
+                message = message.replace(self._endpoint.api_key, "***")
+            said = " ".join(message.split())[:160]
             return f"{where} answers with HTTP {error.status_code} ({said}). {kept}"
         if isinstance(error, openai.APITimeoutError):
             return f"{where} did not answer within {self._endpoint.timeout_seconds:g} s. {kept}"
         return f"{where} cannot be reached. Check SUPPORTBOT_TEACHER_BASE_URL. {kept}"
+
+
+def _tokens(said: Any, guess: int) -> int:
+    """A count of tokens as the endpoint said it, or the guess where it said none."""
+    return said if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else guess

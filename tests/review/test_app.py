@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from supportbot_dagster.review.app import LEASE_SECONDS, Filters, create_app
-from supportbot_dagster.review.verdicts import VerdictStore
+from supportbot_dagster.review.verdicts import VerdictStore, verdict_on
 from supportbot_dagster.synthesis.candidate import Candidate
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Pair
@@ -104,10 +104,12 @@ def test_what_the_filters_stopped_can_be_rescued(client: FlaskClient, store: Ver
 
 def test_many_at_once_and_one_undo(client: FlaskClient, store: VerdictStore) -> None:
     form = {"decision": "reject", "style": "correct", "reason": "passed", "state": "waiting"}
-    assert "Reject 2 candidates?" in get(client, "/bulk?decision=reject&style=correct")
-    assert post(client, "/bulk", count="3", **form) == 303
+    asked = get(client, "/bulk?decision=reject&style=correct")
+    assert "Reject 2 candidates?" in asked
+    (mark,) = re.findall(r'name="mark" value="(\w+)"', asked)
+    assert post(client, "/bulk", mark="0" * 16, **form) == 303
     assert store.current() == {}, "the list that was confirmed was another one"
-    assert post(client, "/bulk", count="2", **form) == 303
+    assert post(client, "/bulk", mark=mark, **form) == 303
     assert len(store.current()) == 2
     post(client, "/undo")
     assert store.current() == {}
@@ -180,3 +182,24 @@ def test_bad_input_is_refused(
 
 def test_filters_survive_the_address() -> None:
     assert Filters("p&q", "s", "", "all").query() == "page=p%26q&style=s&reason=&state=all"
+
+
+def test_many_at_once_does_not_run_over_a_verdict_given_meanwhile(
+    client: FlaskClient, store: VerdictStore
+) -> None:
+    form = {"decision": "reject", "reason": "passed", "state": "all"}
+    asked = get(client, "/bulk?decision=reject&state=all")
+    (mark,) = re.findall(r'name="mark" value="(\w+)"', asked)
+    store.give([verdict_on(CANDIDATES[0], "edit", "ben", "How?", "So.")])
+    assert post(client, "/bulk", mark=mark, **form) == 303
+    assert [one.decision for one in store.current().values()] == ["edit"]
+
+
+def test_keeping_a_changed_text_keeps_the_change(client: FlaskClient, store: VerdictStore) -> None:
+    path = f"/candidate/{CANDIDATES[0].key}"
+    pair = CANDIDATES[0].pair
+    post(client, path, decision="keep", question=pair.question, answer="Open it.\r\nThen save.")
+    assert store.current()[CANDIDATES[0].key].decision == "edit"
+    assert store.current()[CANDIDATES[0].key].answer == "Open it.\nThen save."
+    post(client, path, decision="keep", question=pair.question, answer=pair.answer)
+    assert store.current()[CANDIDATES[0].key].decision == "keep"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.review.candidates import from_records, highlight, to_records
 from supportbot_dagster.review.verdicts import VerdictStore, apply_verdicts, verdict_on
 from supportbot_dagster.synthesis.candidate import Candidate
@@ -87,12 +88,14 @@ def test_undo_takes_back_ones_own_last_step_alone(store: VerdictStore) -> None:
     store.give([verdict_on(one, "keep", "ann")])
     store.give([verdict_on(one, "reject", "ben")])
     store.give([verdict_on(one, "reject", "ann"), verdict_on(two, "reject", "ann")])
-    assert store.undo("ann") == [one.key, two.key]
+    shown = {one.key, two.key}
+    assert store.undo("ann", {"another month's"}) == []
+    assert store.undo("ann", shown) == [one.key, two.key]
     assert store.current()[one.key].reviewer == "ben"
     assert two.key not in store.current()
-    assert store.undo("ben") == [one.key]
+    assert store.undo("ben", shown) == [one.key]
     assert store.current()[one.key].decision == "keep"
-    assert store.undo("ben") == []
+    assert store.undo("ben", shown) == []
 
 
 def test_the_version_follows_what_counts(store: VerdictStore) -> None:
@@ -101,7 +104,7 @@ def test_the_version_follows_what_counts(store: VerdictStore) -> None:
     first = store.version()
     store.give([verdict_on(candidate(2), "reject", "ann")])
     assert store.version() not in {"none", first}
-    store.undo("ann")
+    store.undo("ann", {candidate(2).key})
     assert store.version() == first
 
 
@@ -119,3 +122,15 @@ def test_reviewers_at_once_lose_nothing(store: VerdictStore) -> None:
     for thread in threads:
         thread.join()
     assert set(store.current()) == {candidate(number).key for number in range(90)}
+
+
+def test_a_file_without_its_table_holds_no_verdict_and_a_broken_one_is_told(
+    tmp_path: Path,
+) -> None:
+    born = tmp_path / "review.sqlite"
+    born.touch()
+    assert VerdictStore(born).current() == {}
+    born.write_bytes(b"no database at all " * 99)
+    with pytest.raises(UserError, match=r"review\.sqlite cannot be read") as caught:
+        VerdictStore(born).current()
+    assert "\n" not in str(caught.value)

@@ -136,7 +136,6 @@ def test_a_useless_reply_is_asked_for_again(server: ChatServer, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("step", "fault"),
     [
-        ("not json", "the reply is not in the form that was asked for"),
         ("cut off", "the reply was cut off"),
         ("refused", "the model refused"),
     ],
@@ -176,7 +175,6 @@ def test_a_request_that_hangs_is_sent_again(server: ChatServer, tmp_path: Path) 
         (401, "refuses the key. Set SUPPORTBOT_TEACHER_API_KEY"),
         (403, "refuses the key"),
         (404, "was not found. Mend SUPPORTBOT_TEACHER_MODEL"),
-        (400, r"answers with HTTP 400 \(.*status 400"),
         (503, "answers with HTTP 503"),
     ],
 )
@@ -304,3 +302,45 @@ def test_a_kill_half_way_loses_no_reply_that_came(server: ChatServer, tmp_path: 
     assert rest.usage.cached >= 8
     assert rest.usage.cached >= before - 2
     assert rest.usage.calls == 40 - rest.usage.cached
+
+
+def test_what_is_no_reply_is_a_fault_of_this_run_alone(server: ChatServer, tmp_path: Path) -> None:
+    server.script.extend(["not json"] * ATTEMPTS)
+    [phrased] = ask(teacher(server, tmp_path), sections(1))
+    assert phrased.fault == "the reply is not in the form that was asked for"
+    assert [item.fault for item in ask(teacher(server, tmp_path), sections(1))] == [""]
+
+
+def test_a_request_that_is_refused_is_one_section_s_fault(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    asked = teacher(server, tmp_path, concurrency=1)
+    server.script.extend([400])
+    faults = [item.fault for item in ask(asked, sections(4))]
+    assert faults == ["the endpoint refused it (HTTP 400)", "", "", ""]
+    again = teacher(server, tmp_path, concurrency=1)
+    assert [item.fault for item in ask(again, sections(4))] == [""] * 4
+    assert again.usage.calls == 1
+
+
+def test_an_endpoint_that_refuses_every_request_is_told(server: ChatServer, tmp_path: Path) -> None:
+    server.script.extend([400] * 20)
+    with pytest.raises(UserError, match=r"answers with HTTP 400 \(.*status 400") as caught:
+        ask(teacher(server, tmp_path, concurrency=1), sections(9))
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ['{"content": "x"}', '{"content": "{}", "fault": ""}', '{"content": null, "fault": ""}',
+     "[1]", "null", "[" * 100_000],
+)  # fmt: skip
+def test_a_kept_reply_of_another_form_is_paid_for_again(
+    server: ChatServer, tmp_path: Path, kept: str
+) -> None:
+    ask(teacher(server, tmp_path), sections(1))
+    [path] = tmp_path.rglob("*.json")
+    path.write_text(kept, encoding="utf-8")
+    again = teacher(server, tmp_path)
+    assert [item.fault for item in ask(again, sections(1))] == [""]
+    assert again.usage.calls == 1
