@@ -156,7 +156,7 @@ def status(
 def review(
     month: MonthOption = None,
     product: ProductOption = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8787,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=0, max=65535)] = 8787,
 ) -> None:
     """A page on loopback to judge the synthesized pairs of a month."""
     import getpass

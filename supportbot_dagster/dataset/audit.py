@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from supportbot_dagster.dataset.duplicates import Questions, prepare
-from supportbot_dagster.dataset.merge import LEAK_SIMILARITY
+from supportbot_dagster.dataset.merge import LEAK_SIMILARITY, PROBE_SIMILARITY, copies
 from supportbot_dagster.dataset.rows import SPLITS, Row, normalized_question
 
 
@@ -18,7 +18,8 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
     groups: dict[str, set[str]] = defaultdict(set)
     questions: dict[str, set[str]] = defaultdict(set)
     ids: set[str] = set()
-    copied = {normalized_question(probe) for probe in probes}
+    copied = [normalized_question(probe) for probe in probes]
+    unshown = {row.source for row in rows if row.bucket == "docs" and row.split != "train"}
     for row in rows:
         if row.split not in SPLITS:
             problems.append(f"row {row.id} has no split")
@@ -28,8 +29,10 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
         groups[f"{row.bucket} {row.source}"].add(row.split)
         normalized = normalized_question(row.question)
         questions[normalized].add(row.split)
-        if normalized in copied:
+        if any(copies(normalized, probe, PROBE_SIMILARITY) for probe in copied):
             problems.append(f"row {row.id} is a probe")
+        if row.split == "train" and row.evidence in unshown and row.bucket != "docs":
+            problems.append(f"row {row.id} tells of the withheld section {row.evidence}")
         if not row.output.strip():
             problems.append(f"row {row.id} has no output")
     problems += [

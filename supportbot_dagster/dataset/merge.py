@@ -109,7 +109,7 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         normalized = normalized_question(row.question)
         if not normalized:
             left_out["empty question"] += 1
-        elif any(_copies(normalized, probe, PROBE_SIMILARITY) for probe in probe_texts):
+        elif any(copies(normalized, probe, PROBE_SIMILARITY) for probe in probe_texts):
             left_out["copies a probe"] += 1
         elif normalized in seen:
             left_out["same question as another row"] += 1
@@ -261,7 +261,8 @@ def _limit(split: str, quota: int, splits: Splits) -> int:
     return max(ENOUGH_HELD_OUT, round(quota * share / trained)) if share else 0
 
 
-def _copies(one: str, other: str, threshold: float) -> bool:
+def copies(one: str, other: str, threshold: float) -> bool:
+    """Whether a normalized question nearly copies another; short ones only if they are the same."""
     if min(len(one.split()), len(other.split())) <= MIN_COMPARED_WORDS:
         return one == other
     return fuzz.token_sort_ratio(one, other) >= threshold

@@ -42,7 +42,7 @@ def without_withheld(
 
 
 def _nearest(tickets: Sequence[Row], docs: Sequence[Row]) -> list[str]:
-    """Key of the section that each reply is nearest to."""
+    """Key of the section that each reply is nearest to; empty for one that is near to none."""
     if not tickets:
         return []
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -56,5 +56,7 @@ def _nearest(tickets: Sequence[Row], docs: Sequence[Row]) -> list[str]:
     nearest: list[str] = []
     for start in range(0, len(tickets), 1000):
         replies = vectorizer.transform(row.output for row in tickets[start : start + 1000])
-        nearest += [keys[number] for number in (replies @ sections.T).toarray().argmax(axis=1)]
+        similar = (replies @ sections.T).toarray()
+        best = zip(similar.argmax(axis=1), similar.max(axis=1), strict=True)
+        nearest += [keys[number] if value > 0 else "" for number, value in best]
     return nearest

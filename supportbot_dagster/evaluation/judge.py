@@ -108,9 +108,10 @@ class Judge:
         return Verdict(True)
 
     def nearest_section(self, text: str) -> str:
-        """Key of the section nearest to a text."""
+        """Key of the section nearest to a text; empty for one that shares no word with any."""
         similarities = (self._matrix @ self._vectorizer.transform([text]).T).toarray()[:, 0]
-        return self._keys[int(similarities.argmax())]
+        best = int(similarities.argmax())
+        return self._keys[best] if similarities[best] > 0 else ""
 
 
 def _recall(answer: str, reference: str) -> float:

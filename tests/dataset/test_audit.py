@@ -50,9 +50,18 @@ def test_a_sound_dataset_has_no_problem() -> None:
         (one("tickets", "thread-2", "Why?", ""), "has no split"),
         (SOUND[0], "stands twice"),
         (one("docs", "https://d.example/b.html", "how do i export", "train"), "is a probe"),
+        (one("docs", "https://d.example/b.html", "how do i exportt", "train"), "is a probe"),
         (replace(one("docs", "https://d.example/b.html", "So?", "train"), output=" "), "no output"),
     ],
 )
 def test_each_planted_fault_is_found(planted: Row, said: str) -> None:
     problems = audit_dataset([*SOUND, planted], probes=["How do I export?"])
     assert any(said in problem for problem in problems), problems
+
+
+def test_a_ticket_about_a_withheld_section_is_found_in_training() -> None:
+    withheld = one("docs", "https://d.example/a.html#none", "How do I clone?", "test")
+    ticket = replace(one("tickets", "thread-9", "clone it pls", "train"), evidence=withheld.source)
+    (problem,) = audit_dataset([*SOUND, withheld, ticket])
+    assert "tells of the withheld section https://d.example/a.html#none" in problem
+    assert audit_dataset([*SOUND, withheld, ticket.in_split("test")]) == []
