@@ -167,7 +167,10 @@ _PLACES: tuple[tuple[re.Pattern[str], frozenset[str], bool], ...] = tuple(
         ),
     )
 )
-_LEAD = r"(?:^|[\n.!?;:,(\"] ?|\b(?:and|but|that|because|since|why|is|does|can|could|should|the demo data (?:accidentally )?contains|contains|data of|for|to|of) )"
+_LEAD = (
+    r"(?:^|[\n.!?;:,(\"] ?|\b(?:and|but|that|because|since|why|is|does|can|could|should|contains|"
+    r"data of|for|to|of) )"
+)
 _NAME = r"(?P<x>[^\W_][\w'\-.]*(?: (?:& |and |of )?[^\W_][\w'\-.]*){1,5}?|[^\W\d_]{4,24})"
 _SAID = re.compile(
     _LEAD + _NAME + r"(?:,? (?:which|wich|who) (?:is|are) (?:a|an|our|one of our|your)[ ](?:[a-z]+ "

@@ -166,7 +166,8 @@ _FEATURES = (
         "street",
         re.compile(
             r"(?:utca|ulica|katu|gatan?|vagen|vej|gade|veien|straat|laan|weg|strase|strasse|sokak|caddesi|"
-            r"str|gasse|platz|allee|gracht)\.? \d"
+            r"str|gasse|platz|allee|gracht|ring|damm|ufer|steig|graben|markt|plein|kade|singel|dijk|dreef|"
+            r"steeg|gata|vag|vegen|kuja|korut|tere|sokagi|bulvari)\.? \d"
         ),
     ),
 )

@@ -1,8 +1,8 @@
 """The table of all recognizers that are made of rules.
 
-What lives here: which rules make up which recognizer. Most rules go by the form of a value,
-those of ``rules_context.py``, ``rules_prose.py`` and ``rules_birth.py`` by the sentence around it, those of
-``rules_field.py`` by the notation. What does not: the
+What lives here: which rules make up which recognizer. Most rules go by the form of a value, those
+of ``rules_context.py``, ``rules_prose.py`` and ``rules_birth.py`` by the sentence around it, those
+of ``rules_field.py`` by the notation. What does not: the
 rules themselves (``rules_*.py``), and names, which need context
 (:mod:`supportbot_dagster.tickets.known`, :mod:`supportbot_dagster.tickets.persons`,
 :mod:`supportbot_dagster.tickets.companies`).
@@ -11,6 +11,7 @@ rules themselves (``rules_*.py``), and names, which need context
 from __future__ import annotations
 
 from supportbot_dagster.tickets.rule import Rule
+from supportbot_dagster.tickets.rules_address import POSTAL
 from supportbot_dagster.tickets.rules_birth import BIRTH
 from supportbot_dagster.tickets.rules_context import CONTEXT_HANDLE, CONTEXT_PAPER, CONTEXT_SECRET
 from supportbot_dagster.tickets.rules_field import (
@@ -42,7 +43,7 @@ RULES: dict[str, list[Rule]] = {
     "government_id": GOVERNMENT_ID + STATE_VALUE + CONTEXT_PAPER,
     "reference": REFERENCE + REFERENCE_VALUE + FIELD_NUMBER,
     "uuid": UUID,
-    "address": ADDRESS,
+    "address": ADDRESS + POSTAL,
     "birth": BIRTH + PROSE_BIRTH,
     "field": FIELD_NAME,
     "handle": HANDLE + CONTEXT_HANDLE + FIELD_LOGIN,

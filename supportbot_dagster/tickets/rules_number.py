@@ -115,8 +115,8 @@ CARD = [
         "CARD",
         regex(
             r"\b(?:last|final|first)[ ](?:4|four)(?:[ ]digits)?(?:[ ](?:of|on|are|is|for|the|my|"
-            r"our|card|"
-            r"number|account|it|ssn|social|sin|iban|id|phone|sim)){0,5}[ ]?[:=(,]?[ ]?(?P<x>\d{4})\b"
+            r"our|card|number|account|it|ssn|social|sin|iban|id|phone|sim)){0,5}[ ]?[:=(,]?[ ]?"
+            r"(?P<x>\d{4})\b"
         ),
         gate=("last ", "final ", "first "),
         digits=4,
