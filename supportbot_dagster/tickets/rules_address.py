@@ -276,7 +276,7 @@ class Postal(Rule):
 def _is_placed(scan: Scan, start: int, end: int) -> bool:
     """Whether a street, a number and a postcode make an address, from what is around."""
     value = scan.lower[start:end]
-    if documented(scan, start, end) or UNIT_AFTER.match(scan.after(end)):
+    if documented(scan, start, end) or UNIT_AFTER.match(scan.after(end)) or "anytown" in value:
         return False
     if re.search(r"\d:\d\d|\d\.\d\.\d|[$\u20ac\u00a3]", value) or re.match(r"\d{4}-\d\d?-", value):
         return False
