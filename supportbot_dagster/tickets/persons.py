@@ -151,6 +151,7 @@ _TO_SOMEBODY = word_set(
     "sub colleague trainer reach reached cover covering whom who's spare excuse"
 )
 """Words that are rather followed by a person than by a thing."""
+_TEAM_AFTER = re.compile(r" (?:support |help ?desk |customer |sales |dev )?(?:team|support|crew)\b")
 _MONTHS = word_set("january april may june july august march mai mar jan juni juli avril")
 _RECORDED = word_set(
     "patient tenant pupil student insured claimant policyholder payee passenger resident deceased "
@@ -520,6 +521,8 @@ class Reader:
             return token.start, end, at
         if low in TITLES and not kind & GIVEN:
             return None
+        if not kind & GIVEN and _TEAM_AFTER.match(self.scan.lower, token.end):
+            return None  # "Hello Mailwell team"
         if low in _GREETINGS and not kind & (GIVEN | SURNAME):
             return None
         step = 1

@@ -166,7 +166,8 @@ _FEATURES = (
         "street",
         re.compile(
             r"(?:utca|ulica|katu|gatan?|vagen|vej|gade|veien|straat|laan|weg|strase|strasse|sokak|caddesi|"
-            r"str|gasse|platz|allee|gracht)\.? \d"
+            r"str|gasse|platz|allee|gracht|ring|damm|ufer|steig|graben|markt|plein|kade|singel|dijk|dreef|"
+            r"steeg|gata|vag|vegen|kuja|korut|tere|sokagi|bulvari)\.? \d"
         ),
     ),
 )
@@ -372,6 +373,32 @@ def speaks_of_changes(scan: Scan, start: int, end: int) -> bool:
         _CHANGES_AFTER.match(scan.after(end, 40)) is not None
         or _CHANGES_BEFORE.search(scan.before(start, 70)) is not None
     )
+
+
+_MESSAGE = re.compile(r"[A-Z]{2,5}-?\d{3,5}")
+_MESSAGE_BEFORE = re.compile(
+    r"(?:\b(?:says?|gives?|gave|shows?|showed|returns?|returned|throws?|threw|prints?|printed|logs|"
+    r"get|gets|got|with|(?:with|error|exit|status|fault|result|err) code|reason|problem|fault|error(?: is(?: always)?)?|always|alwyas|warning|"
+    r"message|exception|err|errno)[\"']?[ ]?[:=]?[ ]?[\"'(]{0,2})$"
+)
+_MESSAGE_SAYS = re.compile(
+    r"\b(?:says?|gives?|gave|shows?|showed|returns?|returned|throws?|threw|prints?|printed)[ ]?$"
+)
+_ON_PAPER = re.compile(
+    r"\b(?:invoice|order|receipt|pdf|letter|label|contract|statement|paper|slip|e-?mail|card|box|"
+    r"booking|confirmation|quote|quotation|ticket|customer|account|sticker|plate)\b[^.!?\n]{0,30}$"
+)
+
+
+def is_message(scan: Scan, start: int, value: str) -> bool:
+    """Whether letters and a few digits are a machine's message: "the API returns MSB3073"."""
+    if _MESSAGE.fullmatch(value) is None:
+        return False
+    before = scan.before(start, 60)
+    if _MESSAGE_BEFORE.search(before) is None:
+        return False
+    # what a paper says is its number
+    return _MESSAGE_SAYS.search(before) is None or _ON_PAPER.search(before) is None
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -11,6 +11,7 @@ that end in ``_told``).
 from __future__ import annotations
 
 from supportbot_dagster.tickets.rule import Rule
+from supportbot_dagster.tickets.rules_address import POSTAL
 from supportbot_dagster.tickets.rules_birth import BIRTH
 from supportbot_dagster.tickets.rules_context import CONTEXT_HANDLE, CONTEXT_PAPER, CONTEXT_SECRET
 from supportbot_dagster.tickets.rules_field import (
@@ -42,7 +43,7 @@ RULES: dict[str, list[Rule]] = {
     "government_id": GOVERNMENT_ID + STATE_VALUE + CONTEXT_PAPER,
     "reference": REFERENCE + REFERENCE_VALUE + FIELD_NUMBER,
     "uuid": UUID,
-    "address": ADDRESS,
+    "address": ADDRESS + POSTAL,
     "birth": BIRTH + PROSE_BIRTH,
     "field": FIELD_NAME,
     "handle": HANDLE + CONTEXT_HANDLE + FIELD_LOGIN,

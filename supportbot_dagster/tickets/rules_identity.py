@@ -15,6 +15,7 @@ from supportbot_dagster.tickets.rule import (
     documented,
     end_of,
     exemplified,
+    is_message,
     joined,
     regex,
     speaks_of_changes,
@@ -216,6 +217,7 @@ REFERENCE = [
         folded=True,
         accept=lambda match, scan: (
             _prefixed_reference(match["x"])
+            and not is_message(scan, match.start("x"), match["x"])
             and re.search(
                 r"\b(?:error|err|fehler|erreur)\b[^.\n]{0,14}$", scan.before(match.start("x"), 24)
             )
@@ -383,14 +385,16 @@ _TAIL = r"(?:" + _CITY + r"|" + _CITY_AFTER + r")?"
 
 def _is_address(match: re.Match[str], scan: Scan) -> bool:
     body = match[0]
-    if re.search(r"\b(?:Google|One) ?Drive\b", body):
+    if re.search(r"\b(?:Google|One) ?Drive\b|\bAnytown\b|^123 Main St", body):
         return False
     return ">" not in scan.before(match.start(), 3)
 
 
 _WORD_OF_ADDRESS = (
     r"(?:(?:St|Rd|Ave?|Blvd|Dr|Ln|Apt|Ste|Bldg|Fl|No|Nr|Co|Str|Pl|Sq|Ct|Esq|Mt|Ft|Av|Jl|Ul|Al|Os|"
-    r"Gen|Sta?|Cad|Sok|Mah)\.(?=[ ,\n])|[A-Z\u00c0-\u00de\u0100-\u017e](?:(?:[\w'\-]|\.(?=\w))*))"
+    r"Gen|Sta?|Cad|Sok|Mah)\.(?=[ ,\n])|"
+    r"(?!(?:VAT|GSTIN?|HST|IBAN|TVA|NIF|SSN|EIN|PIN|PAN|MRN|Tel|Phone|Mobile|Fax|Mail|Ciao|Thanks|"
+    r"Regards|Serial|Please)\b)[A-Z\u00c0-\u00de\u0100-\u017e](?:(?:[\w'\-]|\.(?=\w))*))"
 )
 _NUMBER_OF_ADDRESS = r"\d(?:[\w/\-\u00ba]|\.(?=\w))*(?:\.(?=\u00ba|[ ]\u00ba))?"
 _SMALL = (
@@ -456,7 +460,7 @@ _ADDRESS_CUE = re.compile(
 def _is_chain(match: re.Match[str], scan: Scan) -> bool:
     """Whether parts in a row, separated by commas, are a postal address."""
     value = match["x"]
-    if sum(char.isdigit() for char in value) < 1 or len(value) < 12:
+    if "Anytown" in value or sum(char.isdigit() for char in value) < 1 or len(value) < 12:
         return False
     before = scan.before(match.start("x"), 44)
     if re.search(r"\b(?:error|exit|version|windows|chrome|firefox|step|https?)\W*$", before):
@@ -515,6 +519,8 @@ _SURE_STREETS = word_set("street road avenue ave lane boulevard blvd terrace")
 
 def _is_lower_address(match: re.Match[str], scan: Scan) -> bool:
     """Whether a number and words before a street's word are an address, from what is around."""
+    if match["x"].startswith("123 main st"):
+        return False  # where anybody lives
     # not a town alone: "the 2 dots turn green, then grey" has the form of one
     placed = match["unit"] is not None or match["post"] is not None
     sure = match["street"] in _SURE_STREETS

@@ -127,8 +127,7 @@ CARD = [
         # what follows a number: expiry and the three digits on the back
         regex(
             r"(?<=\d{4})[ ,;/(]{1,3}(?:(?:exp\w*|valid|till)[. ]{0,2})?"
-            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}(?:(?:cvv2?|cvc2?|"
-            r"code)[: ]{0,2})?\d{3,4})?)(?![\w/])"
+            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}\d{3,4})?)(?![\w/])"
         ),
         digits=16,
         accept=lambda match, scan: (
@@ -475,7 +474,8 @@ _VERSION_WORD = re.compile(
     r",)?[\s]*v?)?$"
 )
 _IP_WORD = re.compile(
-    r"\bips?\b|ipv4|address|server|host|ping|subnet|firewall|allow|vpn|cidr|from my|gateway|"
+    r"\bips?\b|ipv4|address|server|(?<!self-)host|\bping|subnet|firewall|allow|vpn|cidr|from my|"
+    r"gateway|"
     r"proxy|dns|network"
 )
 
@@ -525,7 +525,7 @@ def _is_ipv4(match: re.Match[str], scan: Scan) -> bool:
     if (
         address.is_private
         and not _is_documentation(address)
-        and ("/" in match["x"] or value.endswith((".0", ".1", ".254", ".255")))
+        and (match["net"] or value.endswith((".0", ".1", ".254", ".255")))
     ):
         return False
     parts = [int(part) for part in value.split(".")]
@@ -563,7 +563,9 @@ def _is_ipv6(match: re.Match[str], scan: Scan) -> bool:
 IP = [
     Rule(
         "IP",
-        regex(r"(?<![\w.\-])(?P<x>\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?::\d{2,5})?)(?![\w]|\.\d)"),
+        regex(
+            r"(?<![\w.\-])(?P<x>\d{1,3}(?:\.\d{1,3}){3}(?P<net>/(?!32)\d{1,2})?)(?:/32)?(?::\d{2,5})?(?![\w]|\.\d)"
+        ),
         accept=_is_ipv4,
         digits=4,
         needs=frozenset({"quad"}),

@@ -34,7 +34,7 @@ _PLAIN_FORM = re.compile(
 
 
 def made_up(value: str) -> bool:
-    """Whether a word has the form of a password: letters with digits or signs."""
+    """Whether a word has a password's form: letters with digits or signs, or three in a row."""
     value = value.rstrip(".,;:)\"'")
     if len(value) < 5 or PLACEHOLDER_VALUE.match(value):
         return False

@@ -37,7 +37,11 @@ _PREFIXED_KEY = (
 def _looks_random(match: re.Match[str], scan: Scan) -> bool:
     value = value_of(match)
     tail = re.sub(r"^" + _PREFIXED_KEY, "", value)
-    if re.search(r"(?:your|xxxx|example_?key|placeholder|my_?key|here|redacted)", tail.lower()):
+    if re.search(
+        r"(?:your|xxxx|example_?key|placeholder|my_?key|here|redacted|example$)", tail.lower()
+    ):
+        return False
+    if "_test_" in value[:9] and exemplified_key(scan):
         return False
     if not any(char.isdigit() for char in tail):
         shapes = (str.islower, str.isupper)
@@ -45,12 +49,37 @@ def _looks_random(match: re.Match[str], scan: Scan) -> bool:
     return len(tail) >= 6
 
 
+_QUOTED_DOCS = re.compile(
+    r"\b(?:from|in|of|the) (?:the |your |their |its )?(?:[a-z]{3,16} )?(?:docs|documentation|"
+    r"quick ?start|readme|tutorial|sample|examples?)\b"
+)
+
+
+def exemplified_key(scan: Scan) -> bool:
+    """Whether a message quotes docs, where a key for tests is everybody's."""
+    return _QUOTED_DOCS.search(scan.lower) is not None
+
+
 def _hex_secret(match: re.Match[str], scan: Scan) -> bool:
     value = value_of(match)
     if len(set(value.lower())) < 5 or not any(char.isdigit() for char in value):
         return False
     near = scan.before(start_of(match), 24)
-    return re.search(r"commit|sha|revision|\brev\b|hash|checksum|digest|md5|/$", near) is None
+    if re.search(r"commit|sha|revision|\brev\b|hash|checksum|digest|md5|/$", near):
+        return False
+    # "git bisect says X", "the hash in the release notes (X)", "the build X fails"
+    if len(value) in {40, 64} and _CHECKED_OUT.search(scan.before(start_of(match), 50)):
+        return False
+    return _COMMIT_AFTER.match(scan.after(end_of(match), 40)) is None
+
+
+_CHECKED_OUT = re.compile(
+    r"\b(?:git|bisect|builds?|hash(?:es)?|release notes|checksums?|commits?|cherry-pick|tag|"
+    r"changeset|submodule|merged|reverted)\b[^\n]{0,24}$"
+)
+_COMMIT_AFTER = re.compile(
+    r"[)\"']? (?:is|was) the (?:first |last )?(?:bad|good|broken|offending) "
+)
 
 
 def _base64_secret(match: re.Match[str], scan: Scan) -> bool:

@@ -17,6 +17,7 @@ from supportbot_dagster.tickets.rule import (
     digits_of,
     documented,
     end_of,
+    is_message,
     joined,
     regex,
     speaks_of_changes,
@@ -156,7 +157,7 @@ def _is_excepted(match: re.Match[str], scan: Scan) -> bool:
         heads.isdisjoint(_SOLD) or not heads.isdisjoint(_TRACKED)
     ):
         return True  # "the issue id, OPS-231"
-    if speaks_of_changes(scan, start, end):
+    if speaks_of_changes(scan, start, end) or is_message(scan, start, value_of(match)):
         return True
     return "incident" in heads or "status page" in before
 
@@ -564,6 +565,12 @@ def _is_code(match: re.Match[str], scan: Scan) -> bool:
         return False
     if label.startswith("code") and _last_word(scan.before(match.start(), 18)) in _OPEN_CODES:
         return False
+    if label.startswith("code") and re.fullmatch(r"[A-Z]{2,4}\d{3,5}", value):
+        named = _last_word(scan.before(match.start(), 18))
+        if named in {"", "with", "exit", "by", "is", "the", "in", "of"} and is_message(
+            scan, start_of(match), value
+        ):
+            return False  # "fails with code MSB3073"
     if label.startswith("key") and _TRACKER_KEY.fullmatch(value):
         return False
     if (

@@ -257,6 +257,12 @@ def _url_is(*kinds: str) -> Accept:
     return accept
 
 
+_PAGE_BEFORE = re.compile(
+    r"\b(?:your |the )?(?:satus|status|help|support|docs?|documentation|community|knowledge base) ?"
+    r"(?:pages?|cent(?:er|re)|site|portal|forum)? (?:at|on|under|is|of) \(?$"
+)
+
+
 def _bare_is(*kinds: str) -> Accept:
     def accept(match: re.Match[str], scan: Scan) -> bool:
         value = value_of(match)
@@ -264,6 +270,8 @@ def _bare_is(*kinds: str) -> Accept:
         if host in _NAMES_WITH_A_DOT or scan.text[match.start() - 1 : match.start()] == "@":
             return False
         labels = host.split(".")
+        if labels[0] in _HELP_SUBDOMAINS and _PAGE_BEFORE.search(scan.before(match.start(), 30)):
+            return False  # "the status page at status.acme.com"
         if "/" not in value and len(labels) == 2 and len(labels[0]) == 1 and labels[0] != "x":
             return False  # e.at: an attribute
         if any(label.startswith(("your", "mycompany", "<")) for label in labels):
