@@ -1,4 +1,4 @@
-"""Names, companies and values that only a turn of phrase gives away."""
+"""Names, companies and values that only a turn of phrase gives away, and addresses."""
 
 from __future__ import annotations
 
@@ -40,8 +40,28 @@ def test_what_is_told_in_passing_goes(redactor: Redactor, text: str, redacted: s
 
 
 @pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("Send it to Calle de Alcala 45, 3B, 28014 Madrid.", "Send it to <ADDRESS>."),
+        ("ship to via giuseppe verdi 12, 20121 milano please", "ship to <ADDRESS> please"),
+        ("Our office: Rua das Flores 210, 4050-262 Porto", "Our office: <ADDRESS>"),
+        ("we moved to 14 rue de la paix, 75002 paris", "we moved to <ADDRESS>"),
+        ("invoice to ul. Dluga 7/3, 31-147 Krakow", "invoice to <ADDRESS>"),
+        ("Keizersgracht 120, 1015 CX Amsterdam is new", "<ADDRESS> is new"),
+    ],
+)
+def test_addresses_of_many_countries_go(redactor: Redactor, text: str, redacted: str) -> None:
+    assert redactor.redact_text(text, []) == redacted
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "AKIAIOSFODNN7EXAMPLE is the key from your manual",
+        "Fixed in commit 9f3c2ab of release 4.2",
+        "Hello Billing team,\nthe export fails",
+        "The view has 12 columns and 45 rows.",
+        "See step 5 of section 10115 in the list",
         "Restore the view from last week to the new sidebar.",
         "Merge a label into another label",
         "The release from 14.03.2025 is broken",
