@@ -379,7 +379,8 @@ _MESSAGE = re.compile(r"[A-Z]{2,5}-?\d{3,5}")
 _MESSAGE_BEFORE = re.compile(
     r"(?:\b(?:says?|gives?|gave|shows?|showed|returns?|returned|throws?|threw|prints?|printed|logs|"
     r"get|gets|got|with|(?:with|error|exit|status|fault|result|err) code|reason|problem|fault|"
-    r"error(?: is(?: always)?)?|always|alwyas|warning|message|exception|err|errno)[\"']?[ ]?[:=]?[ ]?[\"'(]{0,2})$"
+    r"error(?: is(?: always)?)?|always|alwyas|warning|message|"
+    r"exception|err|errno)[\"']?[ ]?[:=]?[ ]?[\"'(]{0,2})$"
 )
 _MESSAGE_SAYS = re.compile(
     r"\b(?:says?|gives?|gave|shows?|showed|returns?|returned|throws?|threw|prints?|printed)[ ]?$"
