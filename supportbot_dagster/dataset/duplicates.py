@@ -17,6 +17,8 @@ _BANDS, _ROWS = 32, 3
 """Bands and rows of the locality-sensitive hashing: of two questions that share six in ten of their
 shingles (Jaccard 0.6), 1 - (1 - 0.6^3)^32 = 99.96 % are compared. Two questions of a token-sort
 ratio of 92 share more."""
+NEAR_COPY = 92.0
+"""Token-sort ratio (0 to 100) from which a question nearly copies another."""
 MIN_COMPARED_WORDS = 2
 """Questions this short are compared exactly: any two of them look alike."""
 
@@ -53,7 +55,7 @@ class Questions:
             return key
         if len(text.split()) <= MIN_COMPARED_WORDS:
             return None
-        ordered = _ordered(text)
+        ordered = in_order(text)
         hashed = prepared if prepared is not None else prepare([text])[0]
         best: tuple[float, str] | None = None
         for candidate in sorted(self._lsh.query(hashed)):
@@ -68,7 +70,7 @@ class Questions:
             return
         self._exact[text] = key
         if len(text.split()) > MIN_COMPARED_WORDS:
-            self._sorted[text] = _ordered(text)
+            self._sorted[text] = in_order(text)
             hashed = prepared if prepared is not None else prepare([text])[0]
             self._lsh.insert(text, hashed, check_duplication=False)
 
@@ -82,13 +84,13 @@ def prepare(texts: Sequence[str]) -> list[Any]:
 
 
 def _shingles(text: str) -> list[bytes]:
-    ordered = f" {_ordered(text)} "
+    ordered = f" {in_order(text)} "
     return [
         ordered[place : place + _SHINGLE].encode()
         for place in range(max(1, len(ordered) - _SHINGLE + 1))
     ]
 
 
-def _ordered(text: str) -> str:
+def in_order(text: str) -> str:
     """The words in order of the alphabet: then the plain ratio is the token-sort ratio."""
     return " ".join(sorted(text.split()))

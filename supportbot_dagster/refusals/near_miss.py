@@ -20,6 +20,7 @@ from unicodedata import normalize
 from pydantic import BaseModel, ConfigDict, Field
 from rapidfuzz import fuzz, process
 
+from supportbot_dagster.dataset.duplicates import in_order
 from supportbot_dagster.dataset.rows import Row, normalized_question
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.product import Product
@@ -121,21 +122,19 @@ def without_headings(rows: Iterable[Row], sections: Sequence[SectionText]) -> li
 
     A near miss (same words, another need) stays: it is the contrast that teaches the boundary.
     """
-    headings = sorted({_ordered(section.heading_path[-1]) for section in sections
-                       if section.heading_path})  # fmt: skip
+    titles = [section.heading_path[-1] for section in sections if section.heading_path]
+    headings = sorted({in_order(normalized_question(title)) for title in titles})
     return [
         row
         for row in rows
         if process.extractOne(
-            _ordered(row.question), headings, scorer=fuzz.ratio, score_cutoff=SAME_AS_HEADING
+            in_order(normalized_question(row.question)),
+            headings,
+            scorer=fuzz.ratio,
+            score_cutoff=SAME_AS_HEADING,
         )
         is None
     ]
-
-
-def _ordered(text: str) -> str:
-    """The words in order of the alphabet: then the plain ratio is the token-sort ratio."""
-    return " ".join(sorted(normalized_question(text).split()))
 
 
 def _text(section: SectionText) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from supportbot_dagster.dataset.duplicates import Questions, prepare
+from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, prepare
 from supportbot_dagster.dataset.rows import Row, make_row, normalized_question
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
@@ -30,9 +30,6 @@ from supportbot_dagster.refusals.near_miss import (
     without_headings,
 )
 from supportbot_dagster.synthesis.section import SectionText
-
-NEAR_COPY = 92.0
-"""Token-sort ratio (0 to 100) from which a question nearly copies another family's."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _MONTH = (
     r"pazdziernika|listopada|grudnia|ledna|unora|brezna|dubna|kvetna|cervna|cervence|srpna|zari|"
     r"rijna|prosince|ocak|subat|mart|nisan|mayis|haziran|temmuz|agustos|eylul|ekim|kasim|aralik)\.?"
 )
-_DATE = (
+DATE = (
     r"(?:\d{1,4}[./\-][ ]?\d{1,2}[./\-][ ]?\d{1,4}|"
     r"\d{1,2}(?:st|nd|rd|th|er|\.|\u00ba)?[ \-/](?:of[ ]|de[ ])?"
     + _MONTH
@@ -112,7 +112,7 @@ def _follows_name(match: re.Match[str], scan: Scan) -> bool:
 BIRTH = [
     Rule(
         "DATE_OF_BIRTH",
-        regex(r"(?<![\w./\-])(?P<x>" + _DATE + r")(?![\w]|[./\-:]\d)", flags=0),
+        regex(r"(?<![\w./\-])(?P<x>" + DATE + r")(?![\w]|[./\-:]\d)", flags=0),
         folded=True,
         cues=_CUES,
         digits=2,

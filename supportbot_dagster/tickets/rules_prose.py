@@ -19,7 +19,7 @@ from supportbot_dagster.tickets.rule import (
     entropy,
     regex,
 )
-from supportbot_dagster.tickets.rules_birth import _DATE
+from supportbot_dagster.tickets.rules_birth import DATE
 from supportbot_dagster.tickets.words import COMMON, GIVEN, SURNAME, THING, word_set, words
 
 # --- passwords -----------------------------------------------------------------------------------
@@ -652,7 +652,7 @@ def _is_birth_date(match: re.Match[str], scan: Scan) -> bool:
 PROSE_BIRTH = [
     Rule(
         "DATE_OF_BIRTH",
-        regex(r"(?<![\w./\-])(?P<x>" + _DATE + r")(?![\w]|[./\-:]\d)", flags=0),
+        regex(r"(?<![\w./\-])(?P<x>" + DATE + r")(?![\w]|[./\-:]\d)", flags=0),
         folded=True,
         digits=3,
         maybe=lambda scan: _ages(scan),
@@ -662,7 +662,7 @@ PROSE_BIRTH = [
     Rule(
         "DATE_OF_BIRTH",
         # a field of a row below "name;birth;group"
-        regex(r"(?<=[;,|\t])[ ]?\"?(?P<x>" + _DATE + r")\"?(?=[ ]?(?:[;,|\t\n]|\Z))", flags=0),
+        regex(r"(?<=[;,|\t])[ ]?\"?(?P<x>" + DATE + r")\"?(?=[ ]?(?:[;,|\t\n]|\Z))", flags=0),
         folded=True,
         digits=3,
         needs=frozenset({"value"}),
