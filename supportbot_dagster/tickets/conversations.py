@@ -23,7 +23,7 @@ from supportbot_dagster.tickets.importers import Comment, Export, Quarantined, T
 from supportbot_dagster.tickets.known import Known, KnownIndex
 from supportbot_dagster.tickets.language import is_other_language
 from supportbot_dagster.tickets.mail import clean_message, is_automatic, is_spam, is_thanks_only
-from supportbot_dagster.tickets.redaction import Redactor, doubts
+from supportbot_dagster.tickets.redaction import Redactor
 
 Role = Literal["customer", "agent"]
 
@@ -66,7 +66,7 @@ class Conversation:
         account_specific: the answer needed a look into the customer's account.
         single_turn: one question and one reply resolved it; a closing thanks was dropped.
         hints: why a person should review the redaction; see
-            :func:`supportbot_dagster.tickets.redaction.doubts`.
+            :meth:`supportbot_dagster.tickets.redaction.Redactor.doubts`.
     """
 
     id: str
@@ -269,7 +269,7 @@ def _conversation(
     redacted = redactor.redact_all([text for _, text in sides], known)
     turns = tuple(Turn(role, text) for (role, _), text in zip(sides, redacted, strict=True))
     replies = "\n".join(text for role, text in sides if role == "agent")
-    hints = sorted({doubt for turn in turns for doubt in doubts(turn.text, redactor.vendor)})
+    hints = sorted({doubt for turn in turns for doubt in redactor.doubts(turn.text)})
     return Conversation(
         id=sha256_json(["ticket", ticket.id]),
         created_month=ticket.created_at.strftime("%Y-%m"),
@@ -329,7 +329,7 @@ def docs_links(text: str, redactor: Redactor, known: KnownIndex | None = None) -
         parts = urlsplit(url)
         query = [(key, value) for key, value in parse_qsl(parts.query) if not _TRACKING.match(key)]
         plain = urlunsplit(parts._replace(query=urlencode(query)))
-        if redactor.redact(plain, known) == plain:
+        if redactor.is_clean_link(plain, known):
             found[plain] = None
     return tuple(found)
 

@@ -1,9 +1,9 @@
 """Presidio, set up for help-desk text without a language model.
 
-What lives here: the recognizers' and the NLP engine's classes and the two engines built of them.
-What does not: what the recognizers look for (``rules.py``, ``known.py``, ``persons.py``,
-``companies.py``). The classes are made inside :func:`build_engine`, because presidio and spaCy cost
-seconds to import and the code location must load without them.
+What lives here: the recognizers' and the NLP engine's classes, the two engines built of them, and
+how rules and tagger settle what counts. What does not: what they look for (``rules.py``,
+``known.py``, ``tagger.py``). The classes are made inside :func:`build_engine`, because presidio and
+spaCy cost seconds to import and the code location must load without them.
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.tickets.companies import companies, mail_hosts
-from supportbot_dagster.tickets.companies_told import companies_told
 from supportbot_dagster.tickets.known import KnownIndex
-from supportbot_dagster.tickets.persons import persons, share_products
-from supportbot_dagster.tickets.persons_told import names_told
 from supportbot_dagster.tickets.rule import Rule, Scan
 from supportbot_dagster.tickets.rules import RULES
+from supportbot_dagster.tickets.tagger import MASK, Find, Tagged, Tagger, decode
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import fold, shadow, words
 
-NAME_RECOGNIZERS = ("person", "company", "mail_host", "known")
+NAME_RECOGNIZERS = ("tagger", "known")
 ENTITIES = [
     "ADDRESS",
     "CARD",
@@ -47,10 +44,14 @@ ENTITIES = [
 ]
 PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{1,20}>")
 """A typed placeholder, such as ``<EMAIL>``."""
-_MASK = "\ufffc"
-_UNMASKED = re.compile(f"[^{_MASK}]+")
+_UNMASKED = re.compile(f"[^{MASK}]+")
 _DIGIT = re.compile(r"\d")
-_SCORES = {"known": 0.86, "person": 0.72, "company": 0.73, "mail_host": 0.7, "ner": 0.5}
+_KNOWN, _NER = 0.86, 0.5
+"""Scores of names from metadata, and of those of a spaCy pipeline."""
+_SURE = 0.71
+"""Score from which a name counts in the whole conversation; the tagger is 70 % sure then."""
+_WHOLE = frozenset({"EMAIL", "CARD", "IBAN", "WALLET", "IP", "MAC", "PHONE", "ID"})
+"""Entities of which a rule knows where a value begins and ends."""
 _NER_LABELS = {"PERSON": "PERSON", "PER": "PERSON", "ORG": "COMPANY"}
 _FOUND = frozenset({"PERSON", "COMPANY"})
 
@@ -65,6 +66,8 @@ class Engine:
         operators: one replacement per entity.
         conflict_resolution: how the anonymizer treats overlaps.
         result: presidio's RecognizerResult.
+        rules: the rules.
+        tagger: decides what is personal, with the rules' finds; None to take these as they are.
         prefilter: whether rules that cannot hit are skipped.
     """
 
@@ -73,35 +76,47 @@ class Engine:
     operators: dict[str, Any]
     conflict_resolution: Any
     result: Any
+    rules: Rules
+    tagger: Tagger | None
     prefilter: bool = True
 
-    def analyze_all(
-        self,
-        texts: Sequence[str],
-        vendor: Vendor,
-        known: KnownIndex | None,
-        found: set[tuple[str, str]],
-    ) -> list[Analyzed]:
-        """What is found in the texts of one conversation.
-
-        Entity and text of names are added to ``found``.
-        """
+    def read_all(self, texts: Sequence[str], vendor: Vendor) -> list[Read]:
+        """What rules and tagger find in texts, which need not belong together."""
         scans = [make_scan(text, vendor, self.prefilter) for text in texts]
-        share_products(scans)
+        finds = [self.rules.finds(scan) for scan in scans]
+        if self.tagger is None:
+            return [
+                Read(text, scan, tuple(found))
+                for text, scan, found in zip(texts, scans, finds, strict=True)
+            ]
+        tagged = self.tagger.tag([scan.text for scan in scans], finds)
         return [
-            self._analyze(text, scan, known, found) for text, scan in zip(texts, scans, strict=True)
+            Read(text, scan, tuple(settle(scan, found, runs)))
+            for text, scan, found, runs in zip(texts, scans, finds, tagged, strict=True)
         ]
 
-    def _analyze(
-        self, text: str, scan: Scan, known: KnownIndex | None, found: set[tuple[str, str]]
+    def unsure(self, text: str, vendor: Vendor, limit: float) -> list[str]:
+        """Entities that a word of the text may be, with a chance above ``limit``."""
+        if self.tagger is None:
+            return []
+        scan = make_scan(text, vendor, self.prefilter)
+        finds = self.rules.finds(scan)
+        tokens, chances = self.tagger.chances([scan.text], [finds])[0]
+        runs = decode(scan.text, tokens, chances, finds, limit, limit)
+        return sorted({run.entity for run in runs if not is_vendors(scan, run.start, run.end)})
+
+    def analyze(
+        self, read: Read, known: KnownIndex | None, found: set[tuple[str, str]]
     ) -> Analyzed:
+        """What is found in a text; entity and text of names are added to ``found``."""
+        text, scan = read.text, read.scan
         if not text.strip():
             return Analyzed(text, scan, [])
-        artifacts = self.analyzer.nlp_engine.artifacts(scan, known)
+        artifacts = self.analyzer.nlp_engine.artifacts(read, known)
         results = self.analyzer.analyze(
             text=scan.text, language="en", entities=None, nlp_artifacts=artifacts
         )
-        if _MASK in scan.text:
+        if MASK in scan.text:
             results = self._beside_masks(scan.text, results)
         companies = [(r.start, r.end) for r in results if r.entity_type == "COMPANY"]
         for item in results:
@@ -111,7 +126,7 @@ class Engine:
                 inside = entity == "PERSON" and any(
                     start <= item.start and item.end <= end for start, end in companies
                 )
-                if item.score < _SCORES["known"] and not inside:
+                if _SURE <= item.score < _KNOWN and not inside:
                     found.add((entity, value))
             elif entity == "SECRET":
                 # long enough not to be a part of ordinary words
@@ -127,7 +142,7 @@ class Engine:
         """Results without what is redacted already, so that redacting twice changes nothing."""
         kept = []
         for item in results:
-            if _MASK not in text[item.start : item.end]:
+            if MASK not in text[item.start : item.end]:
                 kept.append(item)
                 continue
             for part in _UNMASKED.finditer(text, item.start, item.end):
@@ -140,7 +155,7 @@ class Engine:
         results = analyzed.results
         if again is not None:
             more = [
-                self.result(entity, start, end, _SCORES["known"])
+                self.result(entity, start, end, _KNOWN)
                 for entity, (start, end) in again.spans(analyzed.scan)
             ]
             results = results + self._beside_masks(analyzed.scan.text, more)
@@ -153,6 +168,21 @@ class Engine:
             conflict_resolution=self.conflict_resolution,
         )
         return str(done.text)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A text that rules and tagger have read.
+
+    Args:
+        text: the text.
+        scan: its shadows.
+        finds: what is personal in it.
+    """
+
+    text: str
+    scan: Scan
+    finds: tuple[Find, ...]
 
 
 @dataclass(frozen=True)
@@ -170,10 +200,76 @@ class Analyzed:
     results: list[Any]
 
 
-class Candidates:
-    """The rules that may hit, found by a few look-ups instead of a question to each of them.
+def settle(scan: Scan, finds: Sequence[Find], runs: Iterable[Tagged]) -> Iterator[Find]:
+    """What counts, of the rules' finds and the tagger's runs.
+
+    The tagger decides; where it agrees with a rule that knows the form of the whole value, the
+    rule's bounds are taken. What is the vendor's stays.
+    """
+    whole = [find for find in finds if find[0] in _WHOLE]
+    taken: set[Find] = set()
+    for run in runs:
+        if is_vendors(scan, run.start, run.end):
+            continue
+        if _in_vendors_url(scan, run) and not any(
+            find[1] < run.end and find[2] > run.start for find in finds
+        ):
+            continue
+        around = [find for find in whole if find[1] < run.end and find[2] > run.start]
+        fitting = [find for find in around if 2 * _shared(find, run) >= find[2] - find[1]]
+        taken.update(fitting)
+        if not any(find[1] <= run.start and run.end <= find[2] for find in fitting):
+            # the score carries how sure the tagger is, between the rules' and that of known names
+            yield run.entity, run.start, run.end, 0.5 + 0.3 * run.chance
+    yield from taken
+
+
+def _shared(find: Find, run: Tagged) -> int:
+    return min(find[2], run.end) - max(find[1], run.start)
+
+
+def is_vendors(scan: Scan, start: int, end: int) -> bool:
+    """Whether a place names the vendor, one of its hosts or mailboxes, or another product."""
+    value = scan.lower[start:end].strip(" .,:;!?()[]\"'")
+    vendor = scan.vendor
+    if value in vendor.words or value == vendor.name or vendor.owns_host(value):
+        return True
+    if not vendor.emails or "@" not in scan.lower[max(0, start - 64) : end + 64]:
+        return False
+    return any(
+        at <= start and end <= at + len(mail)
+        for mail in vendor.emails
+        for at in _places(scan.lower, mail)
+    )
+
+
+_URL = re.compile(r"(?:https?://)?((?:[\w\-]+\.)+[a-z]{2,})/[^\s<>\"')]*")
+
+
+def _in_vendors_url(scan: Scan, run: Tagged) -> bool:
+    """Whether a run lies in a URL of the vendor, whose paths its docs and app are made of."""
+    if not scan.vendor.domains:
+        return False
+    return any(
+        match.start() <= run.start and run.end <= match.end() and scan.vendor.owns_host(match[1])
+        for match in _URL.finditer(scan.lower)
+    )
+
+
+def _places(text: str, part: str) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + 1)
+
+
+class Rules:
+    """The rules, and which of them may hit, found by a few look-ups instead of a question to each.
 
     Each rule is one bit; the words and features of a text switch bits on.
+
+    Args:
+        rules: all rules.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -193,7 +289,16 @@ class Candidates:
             for digits in range(min(rule.digits, 16), 17):
                 self._of_digits[digits] |= bit
 
-    def of(self, scan: Scan) -> Iterator[Rule]:
+    def finds(self, scan: Scan) -> list[Find]:
+        """What the rules find in a text, each place and entity once with its best score."""
+        best: dict[tuple[str, tuple[int, int]], float] = {}
+        for rule in self._candidates(scan) if scan.prefilter else self._rules:
+            for span in rule.spans(scan):
+                if rule.score > best.get((rule.entity, span), 0.0):
+                    best[rule.entity, span] = rule.score
+        return [(entity, start, end, score) for (entity, (start, end)), score in best.items()]
+
+    def _candidates(self, scan: Scan) -> Iterator[Rule]:
         """The rules that may hit in a text."""
         found = self._free
         of_cue = self._of_cue
@@ -220,10 +325,15 @@ class Candidates:
                 yield rule
 
 
+def rule_set(without: frozenset[str] = frozenset()) -> Rules:
+    """The rules of all recognizers but those left out."""
+    return Rules([rule for name, table in RULES.items() if name not in without for rule in table])
+
+
 def make_scan(text: str, vendor: Vendor, prefilter: bool = True) -> Scan:
     """The shadows of a text, made once for all recognizers."""
     if "<" in text:
-        text = PLACEHOLDER.sub(lambda match: _MASK * len(match[0]), text)
+        text = PLACEHOLDER.sub(lambda match: MASK * len(match[0]), text)
     plain = shadow(text)
     return Scan(plain, fold(text), vendor, len(_DIGIT.findall(plain)), prefilter)
 
@@ -269,10 +379,10 @@ def build_engine(
                 f"'python -m spacy download {ner_model}', or leave the setting empty."
             ) from error
 
-    class ScanArtifacts(NlpArtifacts):  # type: ignore[misc, unused-ignore]
-        """Presidio's artifacts with the scan that the recognizers share."""
+    class ReadArtifacts(NlpArtifacts):  # type: ignore[misc, unused-ignore]
+        """Presidio's artifacts with what rules and tagger found."""
 
-        def __init__(self, scan: Scan, known: KnownIndex | None, tokens: Any, engine: Any) -> None:
+        def __init__(self, read: Read, known: KnownIndex | None, tokens: Any, engine: Any) -> None:
             super().__init__(
                 entities=[],
                 tokens=tokens,
@@ -281,7 +391,7 @@ def build_engine(
                 nlp_engine=engine,
                 language="en",
             )
-            self.scan = scan
+            self.read = read
             self.known = known
 
     class BlankEngine(NlpEngine):  # type: ignore[misc, unused-ignore]
@@ -300,11 +410,12 @@ def build_engine(
         def is_loaded(self) -> bool:
             return self._nlp is not None
 
-        def artifacts(self, scan: Scan, known: KnownIndex | None) -> ScanArtifacts:
-            return ScanArtifacts(scan, known, None, self)
+        def artifacts(self, read: Read, known: KnownIndex | None) -> ReadArtifacts:
+            return ReadArtifacts(read, known, None, self)
 
-        def process_text(self, text: str, language: str) -> ScanArtifacts:
-            return ScanArtifacts(make_scan(text, Vendor()), None, self._nlp(text), self)
+        def process_text(self, text: str, language: str) -> ReadArtifacts:
+            read = Read(text, make_scan(text, Vendor()), ())
+            return ReadArtifacts(read, None, self._nlp(text), self)
 
         def process_batch(
             self,
@@ -329,71 +440,41 @@ def build_engine(
         def get_supported_languages(self) -> list[str]:
             return ["en"]
 
-    rules = [rule for name, table in RULES.items() if name not in without for rule in table]
-    entities_of = {
-        "person": {"PERSON"},
-        "company": {"COMPANY"},
-        "mail_host": {"URL"},
-        "known": {"COMPANY", "PERSON", "SECRET", "URL"},
-    }
-    supported = {rule.entity for rule in rules}.union(
-        *(entities for name, entities in entities_of.items() if name not in without)
-    )
-
-    candidates = Candidates(rules)
-
     class TicketRecognizer(EntityRecognizer):  # type: ignore[misc, unused-ignore]
         """All recognizers in one, because each call through presidio has its price."""
 
         def __init__(self) -> None:
-            super().__init__(
-                supported_entities=sorted(supported), name="tickets", supported_language="en"
-            )
+            super().__init__(supported_entities=ENTITIES, name="tickets", supported_language="en")
 
         def load(self) -> None:
             """Nothing to load."""
 
-        def _finds(self, artifacts: ScanArtifacts) -> Iterator[tuple[str, tuple[int, int], float]]:
-            scan = artifacts.scan
-            for rule in candidates.of(scan) if scan.prefilter else rules:
-                for span in rule.spans(scan):
-                    yield rule.entity, span, rule.score
-            if "person" not in without:
-                yield from (("PERSON", span, _SCORES["person"]) for span in persons(scan))
-                yield from (("PERSON", span, _SCORES["person"]) for span in names_told(scan))
-            if "company" not in without:
-                yield from (("COMPANY", span, _SCORES["company"]) for span in companies(scan))
-                yield from (("COMPANY", span, _SCORES["company"]) for span in companies_told(scan))
-            if "mail_host" not in without:
-                yield from (("URL", span, _SCORES["mail_host"]) for span in mail_hosts(scan))
+        def _finds(self, artifacts: ReadArtifacts) -> Iterator[Find]:
+            read = artifacts.read
+            yield from read.finds
             if ner is not None:
-                for entity in ner(scan.text).ents:
+                for entity in ner(read.scan.text).ents:
                     if (
                         entity.label_ in _NER_LABELS
-                        and entity.text.lower() not in scan.vendor.words
+                        and entity.text.lower() not in read.scan.vendor.words
                     ):
-                        span = (entity.start_char, entity.end_char)
-                        yield _NER_LABELS[entity.label_], span, _SCORES["ner"]
+                        yield _NER_LABELS[entity.label_], entity.start_char, entity.end_char, _NER
             if "known" not in without and artifacts.known is not None:
-                score = _SCORES["known"]
-                yield from ((entity, span, score) for entity, span in artifacts.known.spans(scan))
+                for entity, (start, end) in artifacts.known.spans(read.scan):
+                    yield entity, start, end, _KNOWN
 
         def analyze(
             self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts | None = None
         ) -> list[RecognizerResult]:
-            if not isinstance(nlp_artifacts, ScanArtifacts):
+            if not isinstance(nlp_artifacts, ReadArtifacts):
                 raise TypeError("the recognizer needs the artifacts of its own engine")
             metadata = {
                 RecognizerResult.RECOGNIZER_NAME_KEY: self.name,
                 RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
             }
-            best: dict[tuple[str, tuple[int, int]], float] = {}
-            for entity, span, score in self._finds(nlp_artifacts):
-                if score > best.get((entity, span), 0.0):
-                    best[entity, span] = score
             return [
                 RecognizerResult(entity, start, end, score, recognition_metadata=metadata)
-                for (entity, (start, end)), score in best.items()
+                for entity, start, end, score in self._finds(nlp_artifacts)
                 if entity in entities
             ]
 
@@ -426,5 +507,7 @@ def build_engine(
         operators,
         ConflictResolutionStrategy.REMOVE_INTERSECTIONS,
         RecognizerResult,
+        rule_set(without),
+        None if "tagger" in without else Tagger.load(),
         prefilter,
     )

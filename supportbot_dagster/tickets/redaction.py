@@ -3,7 +3,7 @@
 What lives here: :class:`Redactor`, the only door through which ticket text leaves this package, the
 doubts about a redacted text that a person should look at, and the rows of ``supportbot redact``.
 What does not: the recognizers (:mod:`supportbot_dagster.tickets.rules`,
-:mod:`supportbot_dagster.tickets.persons`) and the engine that runs them.
+:mod:`supportbot_dagster.tickets.tagger`) and the engine that runs them.
 
 Raw text never enters a log line or an exception.
 """
@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.engine import Engine, build_engine, make_scan
 from supportbot_dagster.tickets.known import Known, KnownIndex, index_of
-from supportbot_dagster.tickets.persons import looks_like_name, reader_of
-from supportbot_dagster.tickets.rule import Scan, Token
-from supportbot_dagster.tickets.rules_value import looks_kept
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import COMMON, GIVEN, THING, strip_invisible
+from supportbot_dagster.tickets.words import strip_invisible
 
 
 class Redactor:
@@ -56,20 +54,73 @@ class Redactor:
         """Known names made ready for several texts of one ticket; None if nothing is known."""
         return None if known.empty else KnownIndex(known, self._vendor_words)
 
+    @property
+    def _ready(self) -> Engine:
+        if self._engine is None:
+            self._engine = build_engine(self._without, self._prefilter, self._ner_model)
+        return self._engine
+
     def redact(self, text: str, known: KnownIndex | None = None) -> str:
         """Redact one text with names prepared by :meth:`prepare`."""
         return self.redact_all([text], known)[0]
 
     def redact_all(self, texts: Sequence[str], known: KnownIndex | None = None) -> list[str]:
         """Redact the texts of one conversation; a name found in one counts in all of them."""
-        if self._engine is None:
-            self._engine = build_engine(self._without, self._prefilter, self._ner_model)
-        engine = self._engine
-        found: set[tuple[str, str]] = set()
-        plain = [strip_invisible(text) for text in texts]
-        analyzed = engine.analyze_all(plain, self.vendor, known, found)
-        again = self._prepare_found(found)
-        return [engine.redact(one, again) for one in analyzed]
+        return self.redact_many([(texts, known)])[0]
+
+    def redact_many(
+        self, conversations: Sequence[tuple[Sequence[str], KnownIndex | None]]
+    ) -> list[list[str]]:
+        """Redact many conversations, which is faster than one after the other.
+
+        Args:
+            conversations: the texts of each, and what is known of it.
+        """
+        engine = self._ready
+        plain = [[strip_invisible(text) for text in texts] for texts, _ in conversations]
+        read = iter(engine.read_all([text for texts in plain for text in texts], self.vendor))
+        result = []
+        for texts, (_, known) in zip(plain, conversations, strict=True):
+            found: set[tuple[str, str]] = set()
+            analyzed = [engine.analyze(one, known, found) for one in islice(read, len(texts))]
+            again = self._prepare_found(found)
+            result.append([engine.redact(one, again) for one in analyzed])
+        return result
+
+    def is_clean_link(self, url: str, known: KnownIndex | None = None) -> bool:
+        """Whether neither the rules nor what is known find anything in a URL of the vendor.
+
+        The tagger has no say: a path such as ``/help/grace-period`` has no words around it.
+        """
+        scan = make_scan(url, self.vendor)
+        if self._ready.rules.finds(scan):
+            return False
+        return known is None or not any(known.spans(scan))
+
+    def doubts(self, redacted: str) -> list[str]:
+        """Why a person should look at a redacted text again; empty where nothing is doubtful.
+
+        Returns:
+            Reasons without any text of the message: ``long number``, ``at sign``, ``password``,
+            ``foreign script``, ``code``, or ``perhaps`` and an entity that the tagger is not sure
+            about.
+        """
+        text = redacted
+        for mail in self.vendor.emails:
+            text = text.replace(mail, "")
+        engine = self._ready
+        read = make_scan(text, self.vendor)
+        reasons = [
+            reason
+            for reason, pattern in _DOUBTS
+            if any(
+                not (reason == "code" and (_KEY.fullmatch(match[0]) or read.speaks_of_docs))
+                and not (reason == "long number" and _PLAIN_DATE.fullmatch(match[0]))
+                for match in pattern.finditer(read.text)
+            )
+        ]
+        unsure = engine.unsure(text, self.vendor, _UNSURE)
+        return [*reasons, *(f"perhaps {entity}" for entity in unsure)]
 
     def _prepare_found(self, found: set[tuple[str, str]]) -> KnownIndex | None:
         """Names that context gave away, to be found where no context does."""
@@ -115,6 +166,7 @@ def redact_rows(rows: Iterable[Any], redactor: Redactor) -> Iterator[dict[str, A
         UserError: if a row lacks ``id`` or ``text`` or has one of the wrong type; the message names
             the row's number, counted from 1, and never its content.
     """
+    batch: list[tuple[Any, list[str], KnownIndex | None]] = []
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise UserError(f"row {number} is not an object. Write one JSON object a line.")
@@ -130,9 +182,26 @@ def redact_rows(rows: Iterable[Any], redactor: Redactor) -> Iterator[dict[str, A
             raise UserError(f"row {number}: known_names holds a non-string. Write strings.")
         people = [name for name in names if "@" not in name]
         mails = [name for name in names if "@" in name]
-        yield {"id": row["id"], "text": redactor.redact_text(row["text"], people, (), mails)}
+        known = redactor.prepare(index_of(people, (), mails))
+        batch.append((row["id"], [row["text"]], known))
+        if len(batch) == _AT_ONCE:
+            yield from _redacted(batch, redactor)
+            batch = []
+    yield from _redacted(batch, redactor)
 
 
+def _redacted(
+    batch: Sequence[tuple[Any, list[str], KnownIndex | None]], redactor: Redactor
+) -> Iterator[dict[str, Any]]:
+    done = redactor.redact_many([(texts, known) for _, texts, known in batch])
+    for (row_id, _, _), texts in zip(batch, done, strict=True):
+        yield {"id": row_id, "text": texts[0]}
+
+
+_AT_ONCE = 64
+"""Rows that are read together."""
+_UNSURE = 0.12
+"""Chance from which a word that stays is doubtful."""
 _DOUBTS = (
     ("long number", re.compile(r"(?<![\w.,\-])\d[\d \-]{6,}\d(?![\w.,\-])")),
     ("at sign", re.compile(r"\S@(?!example\.(?:com|org|net)\b)\S")),
@@ -146,9 +215,6 @@ _DOUBTS = (
         ),
     ),
 )
-_NUMBER = re.compile(
-    r"(?<![\w.,:/@\-+$])(?=[\w\-/]*\d[\w\-/]*\d)[A-Za-z0-9][\w\-/]{2,20}(?![\w%@=(]|[.:]\d)"
-)
 _KEY = re.compile(
     r"[A-Z]{2,6}-\d{1,5}|[A-Z]{1,4}\d{4}|(?:CVE|KB|RFC|ISO|SHA|UTF|E|ERR|TL)-?[\d\-]+[A-Z]?|"
     r"[\d:TZ.+\-]+"
@@ -156,65 +222,3 @@ _KEY = re.compile(
 _PLAIN_DATE = re.compile(
     r"(?:19|20)\d\d[- ]\d\d[- ]\d\d(?:[- ]\d\d)?|(?:19|20)\d\d ?- ?(?:19|20)\d\d|\d{1,3}(?: \d{3})+"
 )
-
-
-def doubts(redacted: str, vendor: Vendor) -> list[str]:
-    """Why a person should look at a redacted text again; empty where nothing catches the eye.
-
-    Returns:
-        Reasons without any text of the message: ``long number``, ``at sign``, ``password``,
-        ``foreign script``, ``code``, ``number``, ``capitalised pair``, ``name``.
-    """
-    text = redacted
-    for mail in vendor.emails:
-        text = text.replace(mail, "")
-    scan = make_scan(text, vendor)
-    reasons = [
-        reason
-        for reason, pattern in _DOUBTS
-        if any(
-            not (reason == "code" and (_KEY.fullmatch(match[0]) or scan.speaks_of_docs))
-            and not (reason == "long number" and _PLAIN_DATE.fullmatch(match[0]))
-            for match in pattern.finditer(scan.text)
-        )
-    ]
-    if any(
-        looks_kept(scan, match.start(), match[0])
-        for match in _NUMBER.finditer(scan.text)
-        if "long number" not in reasons and "code" not in reasons
-    ):
-        reasons.append("number")
-    reason = _doubtful_name(scan)
-    return [*reasons, reason] if reason else reasons
-
-
-def _doubtful_name(scan: Scan) -> str:
-    """Whether names are left, or capitals that vocabulary does not explain."""
-    reader = reader_of(scan)
-    products = reader.products()
-    before: Token | None = None
-    single = False
-    for token in scan.tokens:
-        kind = token.kind
-        known = kind & (COMMON | THING)
-        if token.code or len(token.text) < 3 or token.low in products:
-            pass
-        elif token.cap and looks_like_name(token):
-            if not known:
-                if (
-                    before is not None
-                    and token.gap == " "
-                    and before.cap
-                    and not before.first
-                    and not before.kind & (COMMON | THING)
-                ):
-                    return "capitalised pair"
-                # a word that is in no list may also begin a sentence with a slip of the pen
-                single = single or kind != 0 or not token.first or token.gap.endswith('"')
-            elif kind & GIVEN and not kind & THING and not token.first:
-                # "Per" amid small letters; "Mark All Read" is a label
-                single = single or (before is not None and not before.cap and token.gap == " ")
-        elif kind & GIVEN and not known and token.text.islower():
-            single = True
-        before = token
-    return "name" if single else ""

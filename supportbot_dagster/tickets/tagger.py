@@ -1,0 +1,412 @@
+"""A small neural tagger that decides which words of a message are personal data.
+
+What lives here: its tokens, their features, and its arithmetic in numpy. What does not: how it is
+trained (:mod:`supportbot_dagster.tickets.tagger_training`), the rules whose finds are among its
+features (``rules_*.py``), and Presidio, which takes its spans (:mod:`.engine`).
+
+A token is a run of letters, a run of digits or one other character. Each becomes the sum of
+embeddings of hashed features: the word and its pieces, its shape, what the word lists say of it,
+what it touches, and the rules that found it. Residual convolutions of growing dilation look at the
+words around it (after Strubell et al., "Fast and Accurate Entity Recognition with Iterated Dilated
+Convolutions", EMNLP 2017), and a softmax gives the chances of the labels: none, or the first or a
+further token of an entity. The sum over a token's own features is kept, because the words of one
+ticket come again in the next.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from supportbot_dagster.tickets.labelled import ENTITY_OF
+from supportbot_dagster.tickets.words import COMMON, GIVEN, SURNAME, THING, fold, words
+
+WEIGHTS = Path(__file__).parent / "tagger.npz"
+BUCKETS = 1 << 15
+"""Rows of the embedding table; row 0 is no feature."""
+MASK = "\ufffc"
+"""Stands for what is redacted already, one for each character."""
+LABELS = ("", *(entity for entity in ENTITY_OF.values() for _ in "BI"))
+"""The entity of each label; odd labels are first tokens, even ones further tokens."""
+Find = tuple[str, int, int, float]
+"""What a rule found: entity, start, end and score."""
+
+_TOKEN = re.compile(rf"{MASK}+|[^\W\d_]+|\d+|\n|[^\w\s]|_")
+_REMEMBERED = 50_000
+_AT_ONCE = 2_000
+"""Characters of the texts read together, so that the arrays stay in the processor's cache."""
+
+
+def tokens_of(text: str) -> list[tuple[int, int]]:
+    """Start and end of the tokens of a text."""
+    return [match.span() for match in _TOKEN.finditer(text)]
+
+
+def within(tokens: Sequence[tuple[int, int]], start: int, end: int) -> range:
+    """Which tokens a span touches."""
+    first = bisect_right(tokens, start, key=lambda token: token[1])
+    return range(first, bisect_left(tokens, end, lo=first, key=lambda token: token[0]))
+
+
+def feature(name: str) -> int:
+    """The row of a feature in the embedding table."""
+    return 1 + zlib.crc32(name.encode("utf-8", "replace")) % (BUCKETS - 1)
+
+
+def _shape(token: str) -> str:
+    if token.isdecimal():
+        return f"d{min(len(token), 9)}"
+    if not token[0].isalpha():
+        return token[0]
+    if len(token) == 1:
+        return "X1" if token.isupper() else "x1"
+    if token.isupper():
+        return "XX"
+    if token.islower():
+        return "xx"
+    if token[0].isupper():
+        return "Xx" if token[1:].islower() else "XxX"
+    return "xX"
+
+
+def own_features(token: str) -> tuple[int, list[int]]:
+    """The row of the token's word, and the rows of all that can be said of it by itself."""
+    low = fold(token)
+    shape = _shape(token)
+    names = [f"shape {shape}"]
+    if token[0].isalpha():
+        kind = words().kind(low) & (COMMON | GIVEN | SURNAME | THING)
+        names += [f"kind {kind}", f"kind {kind} {shape}", f"letters {min(len(token), 12)}"]
+        if not token.isascii():
+            names.append("not ascii")
+        for size in (2, 3):
+            names += [f"begins {low[:size]}", f"ends {low[-size:]}"]
+        whole = f"^{low[:13]}" if len(low) > 12 else f"^{low}$"
+        for size in (3, 4):
+            names += [f"has {whole[at : at + size]}" for at in range(len(whole) - size + 1)]
+    elif token.isdecimal():
+        value = int(token[:6])
+        names += [f"digits {min(len(token), 20)}", f"first digit {token[0]}"]
+        if len(token) == 4 and 1900 <= value <= 2035:
+            names.append("year")
+        if len(token) <= 2:
+            names.append("month" if value <= 12 else "day" if value <= 31 else "two digits")
+        elif len(token) == 3 and value > 255:
+            names.append("no octet")
+    return feature(f"word {low}"), [feature(name) for name in names]
+
+
+def place_key(text: str, start: int, end: int, last: int, index: int, left: int) -> int:
+    """What stands around a token, as one number; see :func:`place_features`.
+
+    Args:
+        text: the text.
+        start: where the token begins.
+        end: where it ends.
+        last: where the token before ends.
+        index: how many tokens stand before it.
+        left: how many tokens follow.
+    """
+    before = text[max(0, start - 2) : start]
+    opens = not before.strip() or before[0] in ".!?:;"
+    key = 2 * (start == last and start > 0) + (end < len(text) and not text[end].isspace())
+    key = 2 * key + (start == 0 or before[-1] == "\n")
+    key = 4 * key + 2 * opens + text[start].isupper()
+    return (key * 6 + min(index, 5)) * 6 + min(left, 5)
+
+
+def place_features(key: int) -> list[int]:
+    """The rows of a :func:`place_key`."""
+    rest, left = divmod(key, 6)
+    rest, index = divmod(rest, 6)
+    rest, opens = divmod(rest, 4)
+    touches, line = divmod(rest, 2)
+    return [
+        feature(f"touches {touches}"),
+        feature(f"line {line}"),
+        feature(f"opens {opens}"),
+        feature(f"index {index}"),
+        feature(f"left {left}"),
+    ]
+
+
+@cache
+def rule_features(entity: str, score: float, first: bool) -> tuple[int, ...]:
+    """The rows of a token within a rule's find."""
+    begins = "first" if first else "further"
+    return (feature("rule"), feature(f"rule {entity}"), feature(f"rule {entity} {score} {begins}"))
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A run of tokens that the tagger takes for personal data.
+
+    Args:
+        entity: what it is.
+        start: where it begins.
+        end: where it ends.
+        chance: how sure the tagger is of its least sure token, 0 to 1.
+    """
+
+    entity: str
+    start: int
+    end: int
+    chance: float
+
+
+class Tagger:
+    """The trained tagger.
+
+    Args:
+        weights: arrays by name, as :mod:`.tagger_training` writes them: ``embedding``
+            (``BUCKETS`` x width), ``scale`` (2 x width), ``kernel`` (layers x 3 * width x
+            width), ``bias`` (layers x width), ``out`` (width x labels), ``out_bias`` (labels),
+            ``thresholds`` (two chances: above which a token is personal where no rule, and where a
+            rule found it).
+    """
+
+    def __init__(self, weights: dict[str, Any]) -> None:
+        import numpy as np
+
+        self._np = np
+        arrays = {name: np.asarray(array, dtype=np.float32) for name, array in weights.items()}
+        self._embedding = arrays["embedding"]
+        self._scale = arrays["scale"]
+        self._kernels = arrays["kernel"]
+        self._bias = arrays["bias"]
+        self._out, self._out_bias = arrays["out"], arrays["out_bias"]
+        self.alone, self.found = (float(value) for value in arrays["thresholds"])
+        self.width = self._embedding.shape[1]
+        self._gap = 1 << (len(self._kernels) - 1)  # as far as the last layer reaches
+        # what is known of tokens and places, row by row; row 0 is the gap between two texts
+        self._kept = np.zeros((1024, self.width), dtype=np.float32)
+        self._row_of: dict[str | int, int] = {}
+
+    @classmethod
+    def load(cls, path: Path = WEIGHTS) -> Tagger:
+        """The tagger of a file."""
+        import numpy as np
+
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls({name: arrays[name] for name in arrays.files})
+
+    def _row(self, key: str | int) -> int:
+        if isinstance(key, str):
+            word, rows = own_features(key)
+            rows = [word, *rows]
+        else:
+            rows = place_features(key)
+        row = len(self._row_of) + 1
+        if row == len(self._kept):
+            more = self._np.zeros_like(self._kept)
+            self._kept = self._np.concatenate((self._kept, more))
+        self._kept[row] = self._embedding[rows].sum(axis=0)
+        self._row_of[key] = row
+        return row
+
+    def chances(
+        self, texts: Sequence[str], finds: Sequence[Iterable[Find]]
+    ) -> list[tuple[list[tuple[int, int]], Any]]:
+        """Tokens of each text and the chances of their labels, an array of tokens x labels.
+
+        Args:
+            texts: shadows of texts (:func:`.words.shadow`), what is redacted already as
+                :data:`MASK`.
+            finds: what the rules found in each.
+        """
+        result: list[tuple[list[tuple[int, int]], Any]] = []
+        first = 0
+        while first < len(texts):
+            stop, size = first + 1, len(texts[first])
+            while stop < len(texts) and size + len(texts[stop]) <= _AT_ONCE:
+                size += len(texts[stop])
+                stop += 1
+            result += self._chances(texts[first:stop], finds[first:stop])
+            first = stop
+        return result
+
+    def _chances(
+        self, texts: Sequence[str], finds: Sequence[Iterable[Find]]
+    ) -> list[tuple[list[tuple[int, int]], Any]]:
+        np = self._np
+        if len(self._row_of) > _REMEMBERED:
+            self._row_of.clear()
+        all_tokens: list[list[tuple[int, int]]] = []
+        own: list[int] = []
+        places: list[int] = []
+        extra: list[tuple[int, tuple[int, ...]]] = []
+        known = self._row_of
+        for text, found in zip(texts, finds, strict=True):
+            matches = list(_TOKEN.finditer(text))
+            tokens = [match.span() for match in matches]
+            offset, count, last = len(own), len(tokens), 0
+            for index, match in enumerate(matches):
+                token = match[0]
+                start, end = tokens[index]
+                row = known.get(token)
+                own.append(self._row(token) if row is None else row)
+                key = place_key(text, start, end, last, index, count - index - 1)
+                row = known.get(key)
+                places.append(self._row(key) if row is None else row)
+                last = end
+            for entity, begin, stop, score in found:
+                inside = within(tokens, begin, stop)
+                for index in inside:
+                    first = index == inside.start
+                    extra.append((offset + index, rule_features(entity, score, first)))
+            all_tokens.append(tokens)
+            own += [0] * self._gap
+            places += [0] * self._gap
+        values = self._kept[own]
+        values += self._kept[places]
+        for at, rows in extra:
+            values[at] += self._embedding[list(rows)].sum(axis=0)
+        gaps = np.asarray(own) == 0
+        values = self._forward(values, gaps)
+        result = []
+        at = 0
+        for tokens in all_tokens:
+            result.append((tokens, values[at : at + len(tokens)]))
+            at += len(tokens) + self._gap
+        return result
+
+    def _forward(self, values: Any, gaps: Any) -> Any:
+        np = self._np
+        size, width = values.shape
+        values = self._normed(values, 0)
+        values[gaps] = 0.0
+        around = np.empty((size, 3 * width), dtype=np.float32)
+        for layer, kernel in enumerate(self._kernels):
+            reach = min(1 << layer, size)
+            around[:reach, :width] = 0.0
+            around[reach:, :width] = values[: size - reach]
+            around[:, width : 2 * width] = values
+            around[: size - reach, 2 * width :] = values[reach:]
+            around[size - reach :, 2 * width :] = 0.0
+            added = around @ kernel
+            added += self._bias[layer]
+            np.maximum(added, 0.0, out=added)
+            values += added
+            values[gaps] = 0.0
+        values = self._normed(values, 1)
+        logits = values @ self._out
+        logits += self._out_bias
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
+    def _normed(self, values: Any, which: int) -> Any:
+        np = self._np
+        square = np.einsum("ij,ij->i", values, values)
+        values *= (1.0 / np.sqrt(square / self.width + 1e-6))[:, None]
+        values *= self._scale[which]
+        return values
+
+    def tag(self, texts: Sequence[str], finds: Sequence[Sequence[Find]]) -> list[list[Tagged]]:
+        """What is personal in each text; arguments as for :meth:`chances`."""
+        return [
+            decode(text, tokens, chances, found, self.alone, self.found)
+            for text, found, (tokens, chances) in zip(
+                texts, finds, self.chances(texts, finds), strict=True
+            )
+        ]
+
+
+def decode(
+    text: str,
+    tokens: Sequence[tuple[int, int]],
+    chances: Any,
+    finds: Sequence[Find],
+    alone: float,
+    found: float,
+) -> list[Tagged]:
+    """Runs of personal tokens.
+
+    A token is personal if the chance that it is exceeds ``alone``, or ``found`` where a rule found
+    it. Letters and digits that touch are one word and go together, and so does a mark between two
+    such words of one entity.
+
+    Args:
+        text: the text.
+        tokens: start and end of its tokens.
+        chances: chances of the labels, tokens x labels.
+        finds: what the rules found.
+        alone: threshold where no rule found anything.
+        found: threshold within the finds of rules.
+    """
+    if not len(tokens):
+        return []
+    personal = 1.0 - chances[:, 0]
+    if float(personal.max()) <= min(alone, found):
+        return []
+    limits = [alone] * len(tokens)
+    for _, begin, stop, _ in finds:
+        for index in within(tokens, begin, stop):
+            limits[index] = found
+    sure = [float(value) for value in personal]
+    hidden = [value > limit for value, limit in zip(sure, limits, strict=True)]
+    _join_words(text, tokens, hidden)
+    result: list[Tagged] = []
+    index = 0
+    while index < len(tokens):
+        if not hidden[index]:
+            index += 1
+            continue
+        stop = index + 1
+        entity = _entity(chances[index])
+        while stop < len(tokens) and hidden[stop] and _goes_on(text, tokens, chances, stop, entity):
+            stop += 1
+        members = [at for at in range(index, stop) if text[tokens[at][0]].isalnum()]
+        if members:
+            result.append(
+                Tagged(
+                    entity,
+                    tokens[index][0],
+                    tokens[stop - 1][1],
+                    min(sure[at] for at in members),
+                )
+            )
+        index = stop
+    return result
+
+
+def _join_words(text: str, tokens: Sequence[tuple[int, int]], hidden: list[bool]) -> None:
+    """What touches a hidden token without a mark between is hidden as well."""
+    for order in (range(1, len(tokens)), range(len(tokens) - 2, -1, -1)):
+        step = -1 if order.step > 0 else 1
+        for at in order:
+            other = at + step
+            if hidden[other] and not hidden[at]:
+                left, right = min(at, other), max(at, other)
+                touch = tokens[left][1] == tokens[right][0]
+                if touch and text[tokens[at][0]].isalnum() and text[tokens[other][0]].isalnum():
+                    hidden[at] = True
+    for at in range(1, len(tokens) - 1):
+        if not hidden[at] and hidden[at - 1] and hidden[at + 1]:
+            start, end = tokens[at]
+            hidden[at] = (
+                tokens[at - 1][1] == start
+                and tokens[at + 1][0] == end
+                and text[start] not in "\n,;" + MASK
+            )
+
+
+def _entity(chances: Any) -> str:
+    return LABELS[1 + int(chances[1:].argmax())]
+
+
+def _goes_on(
+    text: str, tokens: Sequence[tuple[int, int]], chances: Any, at: int, entity: str
+) -> bool:
+    """Whether a hidden token belongs to the run before it."""
+    if tokens[at - 1][1] == tokens[at][0]:
+        return True
+    label = 1 + int(chances[at, 1:].argmax())
+    return LABELS[label] == entity and label % 2 == 0
