@@ -251,9 +251,10 @@ def redact(
     loaded = load_product(load_settings(product_file=product).product_file)
     rows = read_jsonl(source)
     progress = console_progress()
+    redactor = Redactor(Vendor.of(loaded), ner_model=loaded.tickets.ner_model)
 
     def redacted() -> Any:
-        for done, row in enumerate(redact_rows(rows, Redactor(Vendor.of(loaded))), start=1):
+        for done, row in enumerate(redact_rows(rows, redactor), start=1):
             progress("lines redacted", done, len(rows))
             yield row
 

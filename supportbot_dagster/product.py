@@ -124,6 +124,8 @@ class Tickets(_Strict):
         account_tags: tags of tickets that needed the customer's account to be answered. Their
             questions count as unanswerable.
         max_drop: share of the last export's usable tickets that a new one may lack; 1 accepts any.
+        ner_model: name or folder of an installed spaCy pipeline (``en_core_web_sm``) whose persons
+            and organisations are redacted as well; empty for none.
     """
 
     format: TicketFormat = "zendesk"
@@ -135,6 +137,7 @@ class Tickets(_Strict):
     language: str = Field(default="en", pattern="^[a-z]{2}$")
     account_tags: tuple[str, ...] = ("account_lookup", "billing_case")
     max_drop: float = Field(default=0.5, ge=0, le=1)
+    ner_model: str = ""
 
     @model_validator(mode="before")
     @classmethod

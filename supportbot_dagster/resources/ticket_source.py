@@ -79,6 +79,6 @@ class TicketSource(dg.ConfigurableResource):  # type: ignore[type-arg]
             window,
             language=product.tickets.language,
             account_tags=product.tickets.account_tags,
-            redactor=Redactor(Vendor.of(product)),
+            redactor=Redactor(Vendor.of(product), ner_model=product.tickets.ner_model),
             progress=progress,
         )

@@ -46,7 +46,7 @@ _ID_WORD = (
 
 
 _ID_CUES = word_set(
-    "vat tax tin ein itin ssn social sin ni nin nino national nhs passport driver drivers driving "
+    "vat tax taxpayer taxpayers tin ein itin ssn social sin ni nin nino national nhs passport driver drivers driving "
     "ust ustid ustidnr steuer steuernummer mwst tva siren siret nif nie cif dni iva p piva partita "
     "codice cpf cnpj curp rfc abn acn tfn gst gstin pan aadhar aadhaar personnummer pesel bsn kvk "
     "btw nric fin hkid cuit cuil rut identity id personal employee staff student company "
@@ -152,7 +152,7 @@ GOVERNMENT_ID = [
 _REFERENCE_WORD = (
     r"(?:invoice|order|receipt|customer|client|account|acct|subscription|transaction|payment|"
     r"purchase order|"
-    r"p\.?o\.?|booking|contract|quote|credit note|refund|case|ticket|support (?:ticket|case|"
+    r"p\.?o(?![a-z])\.?|booking|contract|quote|credit note|refund|case|ticket|support (?:ticket|case|"
     r"request)|reference|ref|"
     r"confirmation|tracking|shipment|license|licence|dispute|charge|billing|workspace|"
     r"organi[sz]ation|org|tenant|session|request|trace|device|installation|debug|correlation|user)"

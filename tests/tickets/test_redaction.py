@@ -39,12 +39,6 @@ def leaks(redactor: Redactor, rows: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-
-
-
-
-
-
 @pytest.mark.parametrize(
     "recognizer",
     ["tagger", "known"],
@@ -119,22 +113,12 @@ def test_placeholders_are_typed(redactor: Redactor, text: str, expected: str) ->
     assert redactor.redact_text(text) == expected
 
 
-
-
-
-
-
-
 def test_a_long_list_of_references_is_found_to_its_end(redactor: Redactor) -> None:
     numbers = [f"{50911 + number}" for number in range(2000)]
     start = time.perf_counter()
     done = redactor.redact_text("order nos " + ", ".join(numbers))
     assert time.perf_counter() - start < 10
     assert done == "order nos " + ", ".join(["<REFERENCE>"] * len(numbers))
-
-
-
-
 
 
 def test_the_kind_of_a_word_does_not_depend_on_the_words_before() -> None:
@@ -244,8 +228,6 @@ def test_nothing_raw_is_logged(redactor: Redactor, caplog: pytest.LogCaptureFixt
     assert "acme.example" not in caplog.text
 
 
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -319,3 +301,18 @@ def test_many_conversations_are_redacted_as_if_alone(
     texts = [row["text"] for row in labelled]
     together = redactor.redact_many([([text], None) for text in texts])
     assert [done[0] for done in together] == [redactor.redact_text(text) for text in texts]
+
+
+def test_an_installed_spacy_pipeline_is_asked_as_well(tmp_path: Path, vendor: Vendor) -> None:
+    import spacy
+
+    pipeline = spacy.blank("en")
+    ruler = pipeline.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": "PERSON", "pattern": "sync engine"}])  # type: ignore[attr-defined]
+    pipeline.to_disk(tmp_path / "ner")
+    text = "How do I restart the sync engine?"
+    assert Redactor(vendor).redact_text(text) == text
+    asked = Redactor(vendor, ner_model=str(tmp_path / "ner"))
+    assert asked.redact_text(text) == "How do I restart the <PERSON>?"
+    with pytest.raises(UserError, match=r"cannot be loaded\. Install it"):
+        Redactor(vendor, ner_model="no_such_pipeline").redact_text(text)
