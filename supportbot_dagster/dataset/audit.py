@@ -7,8 +7,8 @@ that should bring them about; it is audited, not trusted.
 from collections import defaultdict
 from collections.abc import Sequence
 
-from supportbot_dagster.dataset.duplicates import Questions, prepare
-from supportbot_dagster.dataset.merge import LEAK_SIMILARITY, PROBE_SIMILARITY, copies
+from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, copies, prepare
+from supportbot_dagster.dataset.merge import PROBE_SIMILARITY
 from supportbot_dagster.dataset.rows import SPLITS, Row, normalized_question
 
 
@@ -52,7 +52,7 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
 def _near_copies(rows: Sequence[Row]) -> list[str]:
     """Training rows whose question nearly copies a held-out one."""
     texts = [normalized_question(row.question) for row in rows]
-    held = Questions(LEAK_SIMILARITY)
+    held = Questions(NEAR_COPY)
     problems: list[str] = []
     hashed = prepare(texts)
     for row, text, prepared in zip(rows, texts, hashed, strict=True):

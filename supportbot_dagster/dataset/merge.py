@@ -15,9 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rapidfuzz import fuzz
-
-from supportbot_dagster.dataset.duplicates import MIN_COMPARED_WORDS, Questions, prepare
+from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, copies, prepare
 from supportbot_dagster.dataset.rows import SPLITS, Row, Split, normalized_question
 from supportbot_dagster.dataset.splits import split_of
 from supportbot_dagster.dataset.withheld import is_withheld, without_withheld
@@ -27,8 +25,6 @@ from supportbot_dagster.product import Dataset, Splits
 
 PROBE_SIMILARITY = 90.0
 """Token-sort ratio (0 to 100) from which a question counts as a probe's copy."""
-LEAK_SIMILARITY = 92.0
-"""Token-sort ratio from which a question counts as a copy of another source's."""
 WITHHELD_QUESTIONS = 5
 """Questions about a withheld section that are asked, at most."""
 FLOOR_SHARE = 0.5
@@ -143,8 +139,8 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         left_out["one of many questions about a withheld docs section"] += over
     split_rows["test", "docs"] = asked
     used: list[Row] = []
-    held = Questions(LEAK_SIMILARITY)
-    trained = Questions(LEAK_SIMILARITY)
+    held = Questions(NEAR_COPY)
+    trained = Questions(NEAR_COPY)
     # what is held out is chosen first, so that it is training that gives way to it
     for split in ("test", "calibration", "validation", "train"):
         for name, quota in quotas.items():
@@ -259,10 +255,3 @@ def _limit(split: str, quota: int, splits: Splits) -> int:
     share: float = getattr(splits, split)
     trained = 1 - splits.validation - splits.calibration - splits.test
     return max(ENOUGH_HELD_OUT, round(quota * share / trained)) if share else 0
-
-
-def copies(one: str, other: str, threshold: float) -> bool:
-    """Whether a normalized question nearly copies another; short ones only if they are the same."""
-    if min(len(one.split()), len(other.split())) <= MIN_COMPARED_WORDS:
-        return one == other
-    return fuzz.token_sort_ratio(one, other) >= threshold
