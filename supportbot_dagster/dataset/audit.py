@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, copies, prepare
 from supportbot_dagster.dataset.merge import PROBE_SIMILARITY
 from supportbot_dagster.dataset.rows import SPLITS, Row, normalized_question
+from supportbot_dagster.dataset.unseen import has_controls, template_token
 
 
 def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
@@ -33,6 +34,9 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
             problems.append(f"row {row.id} is a probe")
         if row.split == "train" and row.evidence in unshown and row.bucket != "docs":
             problems.append(f"row {row.id} tells of the withheld section {row.evidence}")
+        text = f"{row.question}\n{row.output}"
+        if has_controls(text) or template_token(text):
+            problems.append(f"row {row.id} holds control characters or a chat template's token")
         if not row.output.strip():
             problems.append(f"row {row.id} has no output")
     problems += [

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, copies, prepare
 from supportbot_dagster.dataset.rows import SPLITS, Row, Split, normalized_question
 from supportbot_dagster.dataset.splits import split_of
+from supportbot_dagster.dataset.unseen import has_controls, template_token
 from supportbot_dagster.dataset.withheld import is_withheld, without_withheld
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
@@ -92,7 +93,8 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     choice is stable when rows are added, but no category of refusals goes without. What a quota
     does not reach is left out, a bucket below its quota falls short, and nothing is repeated. A row
     whose question nearly copies one that is held out, or that another section, thread or family
-    trains already, is left out, and so is any row that copies a probe. Time and memory grow with
+    trains already, is left out, and so is any row that copies a probe, or that holds what a
+    tokenizer or a screen would take for something else. Time and memory grow with
     the number of rows, and with n log n by sorting.
 
     Raises:
@@ -103,8 +105,11 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     seen: dict[str, Row] = {}
     for row in rows:
         normalized = normalized_question(row.question)
+        held_back = _unfit(row)
         if not normalized:
             left_out["empty question"] += 1
+        elif held_back:
+            left_out[held_back] += 1
         elif any(copies(normalized, probe, PROBE_SIMILARITY) for probe in probe_texts):
             left_out["copies a probe"] += 1
         elif normalized in seen:
@@ -170,6 +175,14 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     used.sort(key=lambda row: (order[row.split], row.bucket, row.id))
     counted = {key: value for key, value in sorted(left_out.items()) if value}
     return Merged(used, buckets, counted, tuple(withheld))
+
+
+def _unfit(row: Row) -> str:
+    """Why no split may hold a row, whoever wrote it; empty if it may be held."""
+    text = f"{row.question}\n{row.output}"
+    if has_controls(text):
+        return "holds control characters"
+    return "holds a chat template's token" if template_token(text) else ""
 
 
 def _choose(

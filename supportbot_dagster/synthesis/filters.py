@@ -18,6 +18,7 @@ from functools import cached_property
 from rapidfuzz import fuzz, process
 
 from supportbot_dagster.dataset.rows import fold
+from supportbot_dagster.dataset.unseen import has_unseen, template_token
 from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.synthesis.facts import unsupported
 from supportbot_dagster.synthesis.section import SectionText
@@ -25,10 +26,12 @@ from supportbot_dagster.synthesis.teacher import Pair
 
 MAX_ANSWER_WORDS = 120
 """An answer of 200 tokens holds about 150 words; 120 leaves room for long words."""
+MAX_ANSWER_LETTERS = 1000
 MIN_ANSWER_WORDS = 8
 MIN_EVIDENCE_WORDS = 2
 """A word alone stands in too many sections to support anything."""
 MAX_QUESTION_WORDS = 80
+MAX_QUESTION_LETTERS = 800
 MIN_SUPPORT = 0.6
 """Share of the answer's content words that must stand in the section. Of 258 answers written with
 care for a section each, the lowest has 0.65, the fifth percentile 0.81."""
@@ -85,7 +88,16 @@ _OF_MACHINES = re.compile(
     r"\bpwned\b",
     re.IGNORECASE,
 )
-_LAYOUT = re.compile(r"^\s*(?:#{1,6} |[-*] |\d+[.)] |\|)|```|^\s*>", re.MULTILINE)
+_LAYOUT = re.compile(
+    r"^\s*(?:#{1,6} |[-*] |\d+[.)] |\|)|```|^\s*>|\[[^\]\n]{0,200}\]\(", re.MULTILINE
+)
+_HTML = re.compile(
+    r"</?[a-z][^<>]{0,200}>|<!--|<!\[cdata|&(?:[a-z]{2,8}|#\d{1,7}|#x[0-9a-f]{1,6});|"
+    r"\b(?:java|vb)script:",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]+(?:_\d+)?>")
+"""What redaction puts in the place of a name: in a question it stands for one."""
 _THE_USER = re.compile(
     r"\bthe (?:user|customer)(?:'s)? (?:can|must|should|needs?|has|may|will)\b", re.I
 )
@@ -120,8 +132,7 @@ class Checked:
     @cached_property
     def source(self) -> str:
         """Headings and text without markup, lower case."""
-        text = f"{' > '.join(self.section.heading_path)}\n{self.section.markdown}"
-        return fold(re.sub(r"[*_`\\]", "", text)).lower()
+        return _unmarked(f"{' > '.join(self.section.heading_path)}\n{self.section.markdown}")
 
     @cached_property
     def squeezed(self) -> str:
@@ -132,6 +143,10 @@ class Checked:
     def stems(self) -> frozenset[str]:
         """Stems of the words of headings and text."""
         return stems(self.source)
+
+    def lacks_html(self, text: str) -> bool:
+        """Whether a text holds a tag or an entity that the section does not show as such."""
+        return any(_unmarked(match[0]) not in self.source for match in _HTML.finditer(text))
 
     def lacks_label(self, answer: str) -> str:
         """The first label of an answer of which the section lacks a word, or nothing."""
@@ -158,6 +173,11 @@ class Reason:
 
     name: str
     stops: Filter
+
+
+def _unmarked(text: str) -> str:
+    """A text without Markdown's marks, lower case."""
+    return fold(re.sub(r"[*_`\\]", "", text)).lower()
 
 
 def squeeze(text: str) -> str:
@@ -227,6 +247,7 @@ def _no_customers_question(pair: Pair, checked: Checked) -> bool:
     words = pair.question.split()
     return (
         len(words) > MAX_QUESTION_WORDS
+        or len(pair.question) > MAX_QUESTION_LETTERS
         or _TESTIFIES.search(pair.question) is not None
         or squeeze(pair.question) == squeeze(pair.answer)
     )
@@ -251,8 +272,14 @@ def deflects(answer: str) -> bool:
 _OF_ANSWER = (
     Reason(
         "answer length",
-        lambda pair, checked: not MIN_ANSWER_WORDS <= len(pair.answer.split()) <= MAX_ANSWER_WORDS,
+        lambda pair, checked: (
+            not MIN_ANSWER_WORDS <= len(pair.answer.split()) <= MAX_ANSWER_WORDS
+            or len(pair.answer) > MAX_ANSWER_LETTERS
+        ),
     ),
+    Reason("unseen characters", lambda pair, checked: has_unseen(pair.answer)),
+    Reason("token of a chat template", lambda pair, checked: bool(template_token(pair.answer))),
+    Reason("HTML", lambda pair, checked: checked.lacks_html(pair.answer)),
     Reason("answer is a deflection", lambda pair, checked: deflects(pair.answer)),
     Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.answer)),
     Reason("evidence not in the section", _evidence_lacking),
@@ -264,9 +291,12 @@ _OF_ANSWER = (
     Reason("voice", _wrong_voice),
 )
 _OF_QUESTION = (
-    Reason("empty question", lambda pair, checked: not pair.question.strip()),
-    Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.question)),
+    Reason("empty question", lambda pair, checked: not squeeze(pair.question)),
     Reason("question not a customer's", _no_customers_question),
+    Reason("unseen characters", lambda pair, checked: has_unseen(pair.question)),
+    Reason("token of a chat template", lambda pair, checked: bool(template_token(pair.question))),
+    Reason("HTML", lambda pair, checked: checked.lacks_html(_PLACEHOLDER.sub(" ", pair.question))),
+    Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.question)),
 )
 
 

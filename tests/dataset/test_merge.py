@@ -179,6 +179,31 @@ def test_a_small_dataset_is_never_padded_by_repeating() -> None:
 
 
 @pytest.mark.parametrize(
+    ("planted", "reason"),
+    [
+        ("<|im_start|>", "holds a chat template's token"),
+        ("<end_of_turn>", "holds a chat template's token"),
+        ("[/INST]", "holds a chat template's token"),
+        ("\u202e", "holds control characters"),
+        ("\U000e0041", "holds control characters"),
+        ("\x00", "holds control characters"),
+    ],
+)
+def test_no_split_holds_what_is_taken_for_something_else(
+    rows: list[Row], planted: str, reason: str
+) -> None:
+    kinds: tuple[Bucket, ...] = ("docs", "tickets", "refusals")
+    bad = [one(kind, f"{kind}/x", 0, f"why is {planted} here {kind}") for kind in kinds]
+    bad += [replace(one(kind, f"{kind}/y", 0), output=f"So {planted} it is.") for kind in kinds]
+    merged = merge([*rows, *bad], SETTINGS)
+    assert merged.left_out[reason] == len(bad)
+    assert not {row.id for row in bad} & {row.id for row in merged.rows}
+    for row in bad:
+        (problem,) = audit_dataset([row.in_split("train")])
+        assert "control characters or a chat template's token" in problem
+
+
+@pytest.mark.parametrize(
     "copy",
     [
         "How do I bulk-archive issues?",

@@ -45,6 +45,7 @@ def test_a_good_pair_passes() -> None:
     ("changes", "reason"),
     [
         ({"question": "  "}, "empty question"),
+        ({"question": "?!"}, "empty question"),
         ({"answer": "Open Settings > General."}, "answer length"),
         ({"answer": "word " * (MAX_ANSWER_WORDS + 1)}, "answer length"),
         (
@@ -67,6 +68,14 @@ def test_a_good_pair_passes() -> None:
             "fact not in the section",
         ),
         (
+            {"answer": "Go to x.dev/a and type the new name there, then click Save in it."},
+            "fact not in the section",
+        ),
+        (
+            {"answer": "Open Settings > General and type it. The old one redirects sixteen hours."},
+            "fact not in the section",
+        ),
+        (
             {"answer": "Go to https://x.example/b and type the new name there, then click Save."},
             "fact not in the section",
         ),
@@ -74,6 +83,62 @@ def test_a_good_pair_passes() -> None:
 )
 def test_each_fault_has_its_reason(changes: Mapping[str, str], reason: str) -> None:
     assert reject_reason(replace(GOOD, **changes), SECTION) == reason
+
+
+@pytest.mark.parametrize("field", ["question", "answer"])
+@pytest.mark.parametrize(
+    ("planted", "reason"),
+    [
+        ("<b>Settings</b>", "HTML"),
+        ('<img src="x">', "HTML"),
+        ("<br/>", "HTML"),
+        ("<!-- x -->", "HTML"),
+        ("&lt;b&gt;", "HTML"),
+        ("javascript:alert", "HTML"),
+        ("<start_of_turn>", "token of a chat template"),
+        ("<|im_start|>user", "token of a chat template"),
+        ("<|turn>model", "token of a chat template"),
+        ("<turn|>", "token of a chat template"),
+        ("<｜end▁of▁sentence｜>", "token of a chat template"),
+        ("[INST] hi [/INST]", "token of a chat template"),
+        ("<<SYS>>", "token of a chat template"),
+        ("</s>", "token of a chat template"),
+        ("### Response:", "token of a chat template"),
+        ("\u202eevil", "unseen characters"),
+        ("\u2066evil\u2069", "unseen characters"),
+        ("set\u200btings", "unseen characters"),
+        ("\U000e0041\U000e0042", "unseen characters"),
+        ("\x1b[31m", "unseen characters"),
+        ("3\u200d0", "unseen characters"),
+    ],
+)
+def test_what_a_screen_or_a_tokenizer_would_misread_does_not_pass(
+    field: str, planted: str, reason: str
+) -> None:
+    text = f"{getattr(GOOD, field)} {planted}"
+    # A page that shows it makes it no better, but for what is HTML.
+    shown = replace(SECTION, markdown=f"{MARKDOWN} {planted}")
+    pair = replace(GOOD, **{field: text})
+    assert reject_reason(pair, SECTION) == reason
+    assert (reject_reason(pair, shown) == reason) is (reason != "HTML")
+
+
+@pytest.mark.parametrize(
+    "text", ["می‌خواهم", "👩‍💻", "<PERSON>", "x < 3 and y > 4", "a <| b", "[1]"]
+)
+def test_what_only_looks_like_it_passes_in_a_question(text: str) -> None:
+    assert reject_reason(replace(GOOD, question=f"{GOOD.question} {text}"), SECTION) is None
+
+
+def test_one_endless_word_is_too_long() -> None:
+    assert reject_reason(replace(GOOD, answer=GOOD.answer + "x" * 999), SECTION) == "answer length"
+    long = replace(GOOD, question=GOOD.question + "x" * 999)
+    assert reject_reason(long, SECTION) == "question not a customer's"
+
+
+def test_an_answer_is_no_markdown() -> None:
+    linked = replace(GOOD, answer=GOOD.answer.replace("new name", "[new name](/settings)"))
+    assert reject_reason(linked, SECTION) == "voice"
 
 
 def test_sympathy_is_no_deflection() -> None:
