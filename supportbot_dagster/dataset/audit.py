@@ -11,6 +11,7 @@ from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, copies, 
 from supportbot_dagster.dataset.merge import PROBE_SIMILARITY
 from supportbot_dagster.dataset.rows import SPLITS, Row, normalized_question
 from supportbot_dagster.dataset.unseen import has_controls, template_token
+from supportbot_dagster.dataset.withheld import addresses, names_withheld
 
 
 def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
@@ -21,6 +22,7 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
     ids: set[str] = set()
     copied = [normalized_question(probe) for probe in probes]
     unshown = {row.source for row in rows if row.bucket == "docs" and row.split != "train"}
+    named = addresses(unshown)
     for row in rows:
         if row.split not in SPLITS:
             problems.append(f"row {row.id} has no split")
@@ -34,6 +36,8 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
             problems.append(f"row {row.id} is a probe")
         if row.split == "train" and row.evidence in unshown and row.bucket != "docs":
             problems.append(f"row {row.id} tells of the withheld section {row.evidence}")
+        if row.split == "train" and row.bucket != "docs" and names_withheld(row.output, named):
+            problems.append(f"row {row.id} names a withheld section")
         text = f"{row.question}\n{row.output}"
         if has_controls(text) or template_token(text):
             problems.append(f"row {row.id} holds control characters or a chat template's token")

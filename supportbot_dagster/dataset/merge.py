@@ -19,7 +19,12 @@ from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, copies, 
 from supportbot_dagster.dataset.rows import SPLITS, Row, Split, normalized_question
 from supportbot_dagster.dataset.splits import split_of
 from supportbot_dagster.dataset.unseen import has_controls, template_token
-from supportbot_dagster.dataset.withheld import is_withheld, without_withheld
+from supportbot_dagster.dataset.withheld import (
+    addresses,
+    is_withheld,
+    names_withheld,
+    without_withheld,
+)
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.product import Dataset, Splits
@@ -135,6 +140,10 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         kept = without_withheld(by_bucket["tickets"], by_bucket["docs"], frozenset(withheld))
         left_out["about a withheld docs section"] += len(by_bucket["tickets"]) - len(kept)
         by_bucket["tickets"] = kept
+        named = addresses(withheld)
+        told = [row for row in by_bucket["refusals"] if not names_withheld(row.output, named)]
+        left_out["names a withheld docs section"] += len(by_bucket["refusals"]) - len(told)
+        by_bucket["refusals"] = told
     split_rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for name in quotas:
         for row in _split(by_bucket[name], settings, frozenset(withheld)):
@@ -167,6 +176,12 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         for name, quota in quotas.items()
     }
     if not any(row.split == "train" and row.bucket == "docs" for row in used):
+        if withheld and len(withheld) == len({row.source for row in by_bucket["docs"]}):
+            raise UserError(
+                f"all {len(withheld)} docs sections that have rows are withheld, so none is left "
+                f"to train on (dataset.withheld is {settings.withheld:g}). Lower dataset.withheld "
+                "in product.yaml, or choose another dataset.seed."
+            )
         raise UserError(
             "The merged dataset has no docs row to train on. Check the row tables of docs_crawl "
             "and synthesized_pairs."
