@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 NEAR_COPY = 92.0
 """Token-sort ratio (0 to 100) from which a question nearly copies another."""
@@ -68,12 +68,16 @@ class Questions:
             return None
         ordered = in_order(text)
         hashed = prepared if prepared is not None else prepare([text])[0]
-        best: tuple[float, str] | None = None
-        for candidate in sorted(self._lsh.query(hashed)):
-            ratio = fuzz.ratio(ordered, self._sorted[candidate], score_cutoff=self._similarity)
-            if ratio >= self._similarity and (best is None or ratio > best[0]):
-                best = ratio, candidate
-        return self._exact[best[1]] if best else None
+        near = process.extract(
+            ordered,
+            {candidate: self._sorted[candidate] for candidate in self._lsh.query(hashed)},
+            scorer=fuzz.ratio,
+            score_cutoff=self._similarity,
+            limit=None,
+        )
+        # Of equals the first in the alphabet: the index gives them in no order.
+        best = min(near, key=lambda item: (-item[1], item[2]), default=None)
+        return self._exact[best[2]] if best else None
 
     def add(self, key: str, text: str, prepared: Any = None) -> None:
         """Put a normalized question in; one that is there already keeps its first key."""
