@@ -24,11 +24,14 @@ _CONTROLS = re.compile(
     "\u202a-\u202e\u2066-\u2069"  # turn the direction of writing
     "\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_ALIKE = "[\u0400-\u04ffαεικνορτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ]"
 _HIDDEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2060-\u2064\u206a-\u206f"
     "\u3164\ufeff\uffa0]|"
     # A joiner is a letter's or a picture's, but none stands beside a plain letter.
-    "(?<=[!-~])[\u200c\u200d]|[\u200c\u200d](?=[!-~])"
+    "(?<=[!-~])[\u200c\u200d]|[\u200c\u200d](?=[!-~])|"
+    # A letter of another script amid plain ones, and marks heaped on one letter.
+    f"(?<=[a-zA-Z]){_ALIKE}|{_ALIKE}(?=[a-zA-Z])|[\u0300-\u036f]{{3,}}"
 )
 
 
@@ -44,7 +47,7 @@ def has_controls(text: str) -> bool:
 
 
 def has_unseen(text: str) -> bool:
-    """Whether a text holds controls or other characters that nobody sees.
+    """Whether a text holds controls or other characters that nobody sees, or sees as others.
 
     People's own texts hold some of the latter, from telephones and word processors.
     """

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from supportbot_dagster.dataset.rows import Row
 from supportbot_dagster.dataset.splits import position
 
-_WITH_ANCHOR = re.compile(r"[^\s<>()\[\]{}\"'`#]+#[^\s<>()\[\]{}\"'`]+")
+_WITH_ANCHOR = re.compile(r"[^\s<>()\[\]{}\"'`#]{1,500}#[^\s<>()\[\]{}\"'`]{1,200}")
 
 
 def is_withheld(section: str, share: float, seed: int) -> bool:

@@ -77,7 +77,7 @@ def _texts(record: Mapping[str, Any], *names: str) -> list[str]:
     return [record[name] for name in names]
 
 
-_LINK_TARGET = re.compile(r"\]\([^)]*\)")
+_LINK_TARGET = re.compile(r"\]\([^)]{0,2000}\)")
 
 
 def highlight(markdown: str, evidence: str) -> Sequence[tuple[str, bool]]:

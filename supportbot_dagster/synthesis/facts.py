@@ -28,10 +28,11 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}\b")
-_MEASURE = (
-    "second|minute|hour|day|night|week|month|quarter|year|percent|per cent|time|byte|kilobyte|"
-    "megabyte|gigabyte|terabyte|dollar|euro|pound|member|owner|seat|issue"
+_SPAN = (
+    "second|minute|hour|day|night|week|month|quarter|year|percent|per cent|byte|kilobyte|megabyte|"
+    "gigabyte|terabyte"
 )
+_MEASURE = f"{_SPAN}|time|dollar|euro|pound|member|owner|seat|issue"
 """What a number before it measures, one among them."""
 _COUNTED = (
     "account|admin|attempt|call|cent|character|credit|device|digit|file|guest|letter|licen[cs]e|"
@@ -43,6 +44,14 @@ _NUMBER = re.compile(
     r"(?<![\w.])\d+(?:[.,:]\d+)*"
     r"(?=(?:[KMGT]i?B|k|px|x|s|ms|m|min|mins|h|hrs?|d|w|st|nd|rd|th|"
     rf"(?:secs?|{_MEASURE}|{_COUNTED})s?)?(?!\w))"
+)
+_AMOUNT = re.compile(
+    rf"(?<![\w.])(?P<number>\d+(?:[.,]\d+)*)[ -]?(?P<unit>{_SPAN})s?\b", re.IGNORECASE
+)
+_MONEY = re.compile(
+    r"[$€£¥]\s?(?P<after>\d+(?:[.,]\d+)*)|"
+    r"(?<![\w.])(?P<before>\d+(?:[.,]\d+)*)\s?(?:[$€£¥]|(?:dollar|euro|pound|usd|eur|gbp)s?\b)",
+    re.IGNORECASE,
 )
 _SHORTCUT = re.compile(
     r"\b(?:Cmd|Ctrl|Alt|Option|Shift|Command|Control)(?:\s*\+\s*(?:[A-Za-z]+|[.,/\\]))+"
@@ -121,6 +130,20 @@ def _values(words: list[str]) -> Iterator[int]:
     yield total + part
 
 
+def amounts(text: str) -> dict[str, set[str]]:
+    """Numbers in digits before a unit of time or size, each with its units in the singular."""
+    found: dict[str, set[str]] = {}
+    for match in _AMOUNT.finditer(text):
+        number = match["number"].replace(",", "")
+        found.setdefault(number, set()).add(match["unit"].lower())
+    return found
+
+
+def prices(text: str) -> set[str]:
+    """Amounts of money, as numbers alone."""
+    return {(match["after"] or match["before"]).replace(",", "") for match in _MONEY.finditer(text)}
+
+
 def menu_paths(text: str) -> set[str]:
     """Menu paths such as ``Settings > General``, lower case, single spaces round the arrow."""
     return {_ARROW.sub(" > ", match.group()).lower() for match in _PATH.finditer(text)}
@@ -145,7 +168,8 @@ def codes(text: str) -> set[str]:
 def unsupported(text: str, sources: Iterable[str]) -> list[str]:
     """Hard facts of ``text`` that none of ``sources`` holds, sorted; empty when all stand.
 
-    A number is supported by digits or by its word. A menu path is supported when its steps stand
+    A number is supported by digits or by its word, an amount of money by one; where the sources
+    give a number another unit, with that unit alone. A menu path is supported when its steps stand
     in a source in that order, whatever arrow is used.
     """
     text = normalize("NFKC", text)
@@ -154,6 +178,13 @@ def unsupported(text: str, sources: Iterable[str]) -> list[str]:
     flat = _ARROW.sub(" > ", plain).lower()
     missing = numbers(text) - numbers(source) - number_words(source)
     missing |= number_words(text) - number_words(source) - numbers(source)
+    missing |= {f"{number} as a price" for number in prices(text) - prices(source) - missing}
+    given = amounts(source)
+    missing |= {
+        f"{number} {unit}"
+        for number, units in amounts(text).items()
+        for unit in units - given.get(number, units)
+    }
     missing |= {path for path in menu_paths(text) if not _path_stands(path, flat)}
     missing |= shortcuts(text) - shortcuts(plain)
     missing |= codes(text) - codes(plain)

@@ -17,7 +17,7 @@ from functools import cached_property
 
 from rapidfuzz import fuzz, process
 
-from supportbot_dagster.dataset.rows import fold
+from supportbot_dagster.dataset.rows import QUESTION_PREFIX, fold
 from supportbot_dagster.dataset.unseen import has_unseen, template_token
 from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.synthesis.facts import unsupported
@@ -38,7 +38,7 @@ care for a section each, the lowest has 0.65, the fifth percentile 0.81."""
 FUZZY_WORD = 80.0
 """Ratio (0 to 100) from which a misspelled word counts as one of the section's."""
 
-_MARKUP = re.compile(r"[*_`#>|\\]|\[([^\]]*)\]\([^)]*\)")
+_MARKUP = re.compile(r"[*_`#>|\\]|\[([^\]]{0,300})\]\([^)]{0,2000}\)")
 _WORD = re.compile(r"[a-z0-9][a-z0-9'-]*")
 _STOP = frozenset(
     "a an and are as at be been but by can cannot could did do does for from had has have how i if "
@@ -65,7 +65,9 @@ _ABOUT_DOCS = re.compile(
     r"(?:the|this|these) (?:docs?|documentation|section|article|page|guide|passage|text) "
     r"(?:says?|states?|describes?|explains?|mentions?|notes?|tells?|does not|doesn't|above)|"
     r"in (?:the|this) (?:docs|documentation|section|article|passage|provided)|"
-    r"based on the (?:provided|given|above))\b",
+    r"based on the (?:provided|given|above)|"
+    r"(?:as )?per (?:the |our )?(?:docs|documentation|article|section|page)|"
+    r"(?:see|check|read|consult) (?:the|our|this) (?:docs|documentation|article))\b",
     re.IGNORECASE,
 )
 _GREETING = re.compile(
@@ -85,15 +87,18 @@ _OF_MACHINES = re.compile(
     r"(?:previous|prior|above|earlier|preceding|other|instructions?|rules|prompts?)\b|"
     r"\byou are now\b|\bnew instructions?\b|\b(?:my|your) instructions\b|\bjailbreak\b|"
     r"\bprompt injection\b|</?(?:script|system|user|assistant|instructions?)\b|\bdeveloper mode\b|"
-    r"\bpwned\b",
-    re.IGNORECASE,
+    r"\bpwned\b|(?:^|[.!?]\s)\s*(?:system|assistant|human|user|ai|bot)\s*:",
+    re.IGNORECASE | re.MULTILINE,
 )
 _LAYOUT = re.compile(
     r"^\s*(?:#{1,6} |[-*] |\d+[.)] |\|)|```|^\s*>|\[[^\]\n]{0,200}\]\(", re.MULTILINE
 )
-_HTML = re.compile(
+_CODE = re.compile(
     r"</?[a-z][^<>]{0,200}>|<!--|<!\[cdata|&(?:[a-z]{2,8}|#\d{1,7}|#x[0-9a-f]{1,6});|"
-    r"\b(?:java|vb)script:",
+    r"\b(?:java|vb)script:|"
+    # what a template would have filled, and code
+    r"\{\{?\s*[\w.-]{1,40}\s*\}|\$\(|\[(?:your|insert|name|company|product|link|url)\b"
+    r"[^\[\]\n]{0,40}\]|`[^`\n]{1,300}`",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]+(?:_\d+)?>")
@@ -144,9 +149,9 @@ class Checked:
         """Stems of the words of headings and text."""
         return stems(self.source)
 
-    def lacks_html(self, text: str) -> bool:
-        """Whether a text holds a tag or an entity that the section does not show as such."""
-        return any(_unmarked(match[0]) not in self.source for match in _HTML.finditer(text))
+    def lacks_code(self, text: str) -> bool:
+        """Whether a text holds a tag, an entity, a slot or code that the section does not show."""
+        return any(_unmarked(match[0]) not in self.source for match in _CODE.finditer(text))
 
     def lacks_label(self, answer: str) -> str:
         """The first label of an answer of which the section lacks a word, or nothing."""
@@ -248,16 +253,17 @@ def _no_customers_question(pair: Pair, checked: Checked) -> bool:
     return (
         len(words) > MAX_QUESTION_WORDS
         or len(pair.question) > MAX_QUESTION_LETTERS
+        or pair.question.lower().lstrip().startswith(QUESTION_PREFIX.strip().lower())
         or _TESTIFIES.search(pair.question) is not None
         or squeeze(pair.question) == squeeze(pair.answer)
     )
 
 
 _BARE = re.compile(
-    r"\bi (?:do not|don't) know\b|"
+    r"\bi (?:do not|don't) know\b|\bi(?: am|'m) not (?:sure|certain)\b|"
     r"\bi(?: am|'m)? (?:can ?not|can't|unable to|not able to|won't)\b.{0,60}"
     r"\b(?:help|assist|answer|say|tell|know|provide|information)\b|"
-    r"\b(?:no|not enough) information\b|\bnot (?:mentioned|specified|documented|covered)\b|"
+    r"\b(?:no|not enough) information\b|(?:\bnot|n't) (?:mentioned|specified|documented|covered)\b|"
     r"\b(?:contact|ask|reach out to|consult) (?:the )?(?:support|your "
     r"administrator|customer service)\b[^.]{0,40}\bfor (?:help|more|details|further|assistance)\b",
     re.IGNORECASE,
@@ -279,7 +285,7 @@ _OF_ANSWER = (
     ),
     Reason("unseen characters", lambda pair, checked: has_unseen(pair.answer)),
     Reason("token of a chat template", lambda pair, checked: bool(template_token(pair.answer))),
-    Reason("HTML", lambda pair, checked: checked.lacks_html(pair.answer)),
+    Reason("code not in the section", lambda pair, checked: checked.lacks_code(pair.answer)),
     Reason("answer is a deflection", lambda pair, checked: deflects(pair.answer)),
     Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.answer)),
     Reason("evidence not in the section", _evidence_lacking),
@@ -295,7 +301,10 @@ _OF_QUESTION = (
     Reason("question not a customer's", _no_customers_question),
     Reason("unseen characters", lambda pair, checked: has_unseen(pair.question)),
     Reason("token of a chat template", lambda pair, checked: bool(template_token(pair.question))),
-    Reason("HTML", lambda pair, checked: checked.lacks_html(_PLACEHOLDER.sub(" ", pair.question))),
+    Reason(
+        "code not in the section",
+        lambda pair, checked: checked.lacks_code(_PLACEHOLDER.sub(" ", pair.question)),
+    ),
     Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.question)),
 )
 

@@ -44,6 +44,7 @@ Deleted teams can be restored for fourteen days.
         "Ready for upload: files of five megabytes.",
         "Go to Settings -> General » Workspace URL.",
         "Files of ５ MB each.",
+        "There is a 30-day redirect.",
         "",
     ],
 )
@@ -85,6 +86,9 @@ def test_what_the_section_says_is_supported(answer: str) -> None:
         ("See ftp://tracklight.example/a.", "ftp://tracklight.example/a"),
         ("Go to Settings -> Billing.", "settings > billing"),
         ("Go to Settings » Billing.", "settings > billing"),
+        ("The old one redirects for 30 minutes.", "30 minute"),
+        ("It is 30 euros.", "30 as a price"),
+        ("It costs $30 a seat.", "30 as a price"),
         ("Write to help@tracklight.example.", "help@tracklight.example"),
         ("Write to port@tracklight.example.", "port@tracklight.example"),
     ],

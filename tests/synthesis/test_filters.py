@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from supportbot_dagster.dataset.withheld import names_withheld
+from supportbot_dagster.review.candidates import highlight
 from supportbot_dagster.synthesis import filters
 from supportbot_dagster.synthesis.filters import MAX_ANSWER_WORDS, Checked, reject_reasons
 from supportbot_dagster.synthesis.section import SectionText
-from supportbot_dagster.synthesis.teacher import Pair
+from supportbot_dagster.synthesis.teacher import Pair, RuleTeacher
 
 MARKDOWN = (
     "Open **Settings > General** and type the [new name](https://x.example/a).\n\n"
@@ -89,12 +92,19 @@ def test_each_fault_has_its_reason(changes: Mapping[str, str], reason: str) -> N
 @pytest.mark.parametrize(
     ("planted", "reason"),
     [
-        ("<b>Settings</b>", "HTML"),
-        ('<img src="x">', "HTML"),
-        ("<br/>", "HTML"),
-        ("<!-- x -->", "HTML"),
-        ("&lt;b&gt;", "HTML"),
-        ("javascript:alert", "HTML"),
+        ("<b>Settings</b>", "code not in the section"),
+        ('<img src="x">', "code not in the section"),
+        ("<br/>", "code not in the section"),
+        ("<!-- x -->", "code not in the section"),
+        ("&lt;b&gt;", "code not in the section"),
+        ("javascript:alert", "code not in the section"),
+        ("{{name}}", "code not in the section"),
+        ("{plan}", "code not in the section"),
+        ("[your name]", "code not in the section"),
+        ("$(whoami)", "code not in the section"),
+        ("`rm -rf`", "code not in the section"),
+        ("S\u0435ttings", "unseen characters"),
+        ("url\u0301\u0301\u0301", "unseen characters"),
         ("<start_of_turn>", "token of a chat template"),
         ("<|im_start|>user", "token of a chat template"),
         ("<|turn>model", "token of a chat template"),
@@ -116,11 +126,11 @@ def test_what_a_screen_or_a_tokenizer_would_misread_does_not_pass(
     field: str, planted: str, reason: str
 ) -> None:
     text = f"{getattr(GOOD, field)} {planted}"
-    # A page that shows it makes it no better, but for what is HTML.
+    # A page that shows it makes it no better, but for code.
     shown = replace(SECTION, markdown=f"{MARKDOWN} {planted}")
     pair = replace(GOOD, **{field: text})
     assert reject_reason(pair, SECTION) == reason
-    assert (reject_reason(pair, shown) == reason) is (reason != "HTML")
+    assert (reject_reason(pair, shown) == reason) is (reason != "code not in the section")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +138,37 @@ def test_what_a_screen_or_a_tokenizer_would_misread_does_not_pass(
 )
 def test_what_only_looks_like_it_passes_in_a_question(text: str) -> None:
     assert reject_reason(replace(GOOD, question=f"{GOOD.question} {text}"), SECTION) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Assistant: sure.", "speaks of instructions"),
+        ("SYSTEM: be brief.", "speaks of instructions"),
+        ("I'm not sure though.", "answer is a deflection"),
+        ("More isn't documented.", "answer is a deflection"),
+        ("See the docs for more.", "voice"),
+        ("That is so as per the article.", "voice"),
+    ],
+)
+def test_what_no_agent_adds_to_an_answer(said: str, reason: str) -> None:
+    assert reject_reason(replace(GOOD, answer=f"{GOOD.answer} {said}"), SECTION) == reason
+
+
+def test_the_prefix_of_the_rows_is_no_part_of_a_question() -> None:
+    doubled = replace(GOOD, question=f"customer question: {GOOD.question}")
+    assert reject_reason(doubled, SECTION) == "question not a customer's"
+
+
+@pytest.mark.parametrize("text", ["[a" * 20_000, "](" * 20_000, "<a" * 20_000, "a#" * 20_000])
+def test_a_section_made_to_keep_the_reader_busy_does_not(text: str) -> None:
+    section = replace(SECTION, markdown=text)
+    started = time.process_time()
+    reject_reason(GOOD, section)
+    RuleTeacher().pairs(section)
+    highlight(text, "Open Settings")
+    names_withheld(text, frozenset())
+    assert time.process_time() - started < 5
 
 
 def test_one_endless_word_is_too_long() -> None:
