@@ -23,14 +23,14 @@ from upath import UPath
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from supportbot_dagster.crawl import crawl
-from supportbot_dagster.dataset.duplicates import Questions, prepare
+from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, prepare
 from supportbot_dagster.dataset.merge import merge
 from supportbot_dagster.dataset.rows import Row, make_row, normalized_question
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.product import Dataset
 from supportbot_dagster.sample.server import PUBLIC_BASE, serve_sample_site
 from supportbot_dagster.synthesis.model_teacher import Endpoint, ModelTeacher, ReplyStore
-from supportbot_dagster.synthesis.pairs import NEAR_COPY, Synthesis, synthesize
+from supportbot_dagster.synthesis.pairs import Synthesis, synthesize
 from supportbot_dagster.synthesis.prompt import Prompt
 from supportbot_dagster.synthesis.section import sections_of
 from supportbot_dagster.synthesis.teacher import load_recordings

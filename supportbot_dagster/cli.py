@@ -159,11 +159,11 @@ def review(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=0, max=65535)] = 8787,
 ) -> None:
     """A page on loopback to judge the synthesized pairs of a month."""
-    import getpass
+    import socket
 
     from werkzeug.serving import make_server
 
-    from supportbot_dagster.partitions import current_month
+    from supportbot_dagster.partitions import check_month, current_month
     from supportbot_dagster.product import load_product
     from supportbot_dagster.resources.artifact_store import ArtifactStore
     from supportbot_dagster.review.app import create_app
@@ -173,22 +173,28 @@ def review(
 
     settings = load_settings(product_file=product)
     loaded = load_product(settings.product_file)
-    chosen = month or current_month()
+    chosen = check_month(month or current_month(), loaded.retrain.first_month)
     store = ArtifactStore(root=settings.root, scratch=str(settings.home))
     records = store.read_rows(FOLDER, chosen)
     if records is None:
         raise UserError(
             f"{chosen} has no candidates yet. Materialize synthesized_pairs for that month first."
         )
-    page = create_app(
-        from_records(records),
-        VerdictStore(settings.verdicts),
-        product=loaded.name,
-        reviewer=getpass.getuser(),
-    )
-    server = make_server("127.0.0.1", port, page, threaded=True)
-    print(f"review of {chosen} on http://127.0.0.1:{server.server_port} (Ctrl-C ends)", flush=True)
-    server.serve_forever()
+    verdicts = VerdictStore(settings.verdicts)
+    verdicts.check_writable()
+    page = create_app(from_records(records), verdicts, product=loaded.name, reviewer=_user_name())
+    try:
+        listening = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise UserError(
+            f"port {port} of 127.0.0.1 cannot be opened ({error.strerror}). Choose another with "
+            "--port, or 0 for any that is free."
+        ) from None
+    with listening:
+        server = make_server("127.0.0.1", port, page, threaded=True, fd=listening.fileno())
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        print(f"review of {chosen} on {address} (Ctrl-C ends)", flush=True)
+        server.serve_forever()
 
 
 @app.command()
@@ -343,6 +349,16 @@ def ui(
         "-h", "127.0.0.1", "-p", str(port),
     ]  # fmt: skip
     os.execve(sys.executable, command, environment)
+
+
+def _user_name() -> str:
+    """Who runs this, or nothing: in a container a user may have a number alone."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
 
 
 def _default_bundle() -> Path:

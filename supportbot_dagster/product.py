@@ -267,7 +267,7 @@ class Teacher(_Strict):
         questions: phrasings of a section that a teacher model is asked for.
         temperature: its sampling temperature.
         concurrency: requests in flight.
-        timeout_seconds: of one request.
+        timeout_seconds: of one request, from the connection to the end of the answer.
         budget_tokens: tokens that one run may send and receive; None for no limit.
         budget_cost: money that one run may spend; None for no limit. Needs both prices.
         input_price: money for a million tokens sent.

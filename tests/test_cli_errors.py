@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from supportbot_dagster import cli
+from supportbot_dagster.partitions import current_month
 from supportbot_dagster.product import sample_product_file
 
 Run = Callable[..., str]
@@ -85,7 +87,7 @@ def test_a_product_file_that_is_not_there(refused: Run) -> None:
         assert "nowhere.yaml does not exist" in refused(*command, "--product", "nowhere.yaml")
 
 
-@pytest.mark.parametrize("command", ["retrain", "status"])
+@pytest.mark.parametrize("command", ["retrain", "status", "review"])
 @pytest.mark.parametrize(
     ("month", "said"),
     [
@@ -160,6 +162,41 @@ def test_a_place_that_cannot_be_written(refused: Run, tmp_path: Path) -> None:
     assert str(tmp_path / "root") in refused("status")
     (tmp_path / "in.jsonl").write_text("", encoding="utf-8")
     assert "File exists (root)" in refused("redact", "--in", "in.jsonl", "--out", "root/out.jsonl")
+
+
+def candidates(folder: Path, text: str) -> str:
+    """A file of candidates of the running month; gives the month."""
+    month = current_month()
+    place = folder / "root" / "review" / f"{month}.jsonl"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text, encoding="utf-8")
+    return month
+
+
+def test_a_review_that_cannot_begin(refused: Run, tmp_path: Path) -> None:
+    assert "has no candidates yet" in refused("review")
+    month = candidates(tmp_path, '{"section": "x"}\n')
+    said = refused("review", "--month", month)
+    assert "line 1 of the candidates is damaged" in said
+    candidates(tmp_path, "")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refused("review", "--port", port)
+    assert f"port {port} of 127.0.0.1 cannot be opened" in said
+    (tmp_path / "root" / "review.sqlite").unlink()
+    (tmp_path / "root" / "review.sqlite").mkdir()
+    assert "review.sqlite cannot be written" in refused("review")
+
+
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 4711"), OSError("none")])
+def test_a_user_without_a_name_reviews_as_well(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def nobody() -> str:
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert cli._user_name() == ""
 
 
 # In processes of their own ------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="dataset",
             kinds={"jsonl", "huggingface"},
-            version="4",
+            version="5",
             settings=[
                 product.dataset,
                 house.content(product.probes.file, "probes.yaml"),

@@ -97,7 +97,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="evaluation",
             kinds={"gguf", "scikitlearn"},
-            version="5",
+            version="6",
             settings=[product.serving, product.gates],
         ),
     )

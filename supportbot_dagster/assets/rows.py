@@ -35,7 +35,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="rows",
             kinds={"jsonl"},
-            version="2",
+            version="3",
             settings=[
                 house.content(product.teacher.recordings, "teacher"),
                 *teacher_settings(product),
@@ -119,7 +119,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="rows",
             kinds={"jsonl"},
-            version="2",
+            version="3",
             settings=[product.dataset.splits, str(product.dataset.seed)],
             rows=True,
         ),
@@ -147,13 +147,15 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="rows",
             kinds={"jsonl"},
-            version="2",
+            version="3",
             settings=[
                 house.content(product.refusals.families, "refusals.yaml"),
                 sha256_path(BUILTIN_FAMILIES),
                 sha256_path(PARTS),
                 product.facts,
                 product.name,
+                str(product.dataset.withheld),
+                str(product.dataset.seed),
             ],
             rows=True,
         ),

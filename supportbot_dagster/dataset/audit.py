@@ -7,9 +7,11 @@ that should bring them about; it is audited, not trusted.
 from collections import defaultdict
 from collections.abc import Sequence
 
-from supportbot_dagster.dataset.duplicates import Questions, prepare
-from supportbot_dagster.dataset.merge import LEAK_SIMILARITY, PROBE_SIMILARITY, copies
+from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, copies, prepare
+from supportbot_dagster.dataset.merge import PROBE_SIMILARITY
 from supportbot_dagster.dataset.rows import SPLITS, Row, normalized_question
+from supportbot_dagster.dataset.unseen import has_controls, template_token
+from supportbot_dagster.dataset.withheld import addresses, names_withheld
 
 
 def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
@@ -20,6 +22,7 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
     ids: set[str] = set()
     copied = [normalized_question(probe) for probe in probes]
     unshown = {row.source for row in rows if row.bucket == "docs" and row.split != "train"}
+    named = addresses(unshown)
     for row in rows:
         if row.split not in SPLITS:
             problems.append(f"row {row.id} has no split")
@@ -33,6 +36,11 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
             problems.append(f"row {row.id} is a probe")
         if row.split == "train" and row.evidence in unshown and row.bucket != "docs":
             problems.append(f"row {row.id} tells of the withheld section {row.evidence}")
+        if row.split == "train" and row.bucket != "docs" and names_withheld(row.output, named):
+            problems.append(f"row {row.id} names a withheld section")
+        text = f"{row.question}\n{row.output}"
+        if has_controls(text) or template_token(text):
+            problems.append(f"row {row.id} holds control characters or a chat template's token")
         if not row.output.strip():
             problems.append(f"row {row.id} has no output")
     problems += [
@@ -52,7 +60,7 @@ def audit_dataset(rows: Sequence[Row], probes: Sequence[str] = ()) -> list[str]:
 def _near_copies(rows: Sequence[Row]) -> list[str]:
     """Training rows whose question nearly copies a held-out one."""
     texts = [normalized_question(row.question) for row in rows]
-    held = Questions(LEAK_SIMILARITY)
+    held = Questions(NEAR_COPY)
     problems: list[str] = []
     hashed = prepare(texts)
     for row, text, prepared in zip(rows, texts, hashed, strict=True):

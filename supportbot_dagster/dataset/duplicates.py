@@ -6,21 +6,32 @@ the copies (:mod:`supportbot_dagster.synthesis.pairs`, :mod:`supportbot_dagster.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
-_SHINGLE = 3
-_BANDS, _ROWS = 32, 3
-"""Bands and rows of the locality-sensitive hashing: of two questions that share six in ten of their
-shingles (Jaccard 0.6), 1 - (1 - 0.6^3)^32 = 99.96 % are compared. Two questions of a token-sort
-ratio of 92 share more."""
 NEAR_COPY = 92.0
 """Token-sort ratio (0 to 100) from which a question nearly copies another."""
+LEAST_OVERLAP = 0.43
+"""Share of their shingles (Jaccard) that two questions have at least whose ratio is
+:data:`NEAR_COPY`: of n letters 0.148 n may be gone from one of them, each in three shingles, and
+(n - 0.444 n) / (n + 0.296 n) are left in common. The more of its letters change at one place, the
+higher it is."""
+_BANDS, _ROWS = 80, 3
+"""Bands and rows of the locality-sensitive hashing. Of pairs of the least overlap
+1 - (1 - 0.43^3)^80 = 99.9 % are compared; of those that share one in twelve shingles, as any two
+questions may, one in twenty-two."""
 MIN_COMPARED_WORDS = 2
 """Questions this short are compared exactly: any two of them look alike."""
+_UNSPACED = re.compile(
+    # Thai, Lao, Myanmar, Khmer, kana, Chinese characters
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
+"""Letters of scripts that put no space between words."""
 
 
 class Questions:
@@ -53,23 +64,27 @@ class Questions:
         """
         if (key := self._exact.get(text)) is not None:
             return key
-        if len(text.split()) <= MIN_COMPARED_WORDS:
+        if is_short(text):
             return None
         ordered = in_order(text)
         hashed = prepared if prepared is not None else prepare([text])[0]
-        best: tuple[float, str] | None = None
-        for candidate in sorted(self._lsh.query(hashed)):
-            ratio = fuzz.ratio(ordered, self._sorted[candidate], score_cutoff=self._similarity)
-            if ratio >= self._similarity and (best is None or ratio > best[0]):
-                best = ratio, candidate
-        return self._exact[best[1]] if best else None
+        near = process.extract(
+            ordered,
+            {candidate: self._sorted[candidate] for candidate in self._lsh.query(hashed)},
+            scorer=fuzz.ratio,
+            score_cutoff=self._similarity,
+            limit=None,
+        )
+        # Of equals the first in the alphabet: the index gives them in no order.
+        best = min(near, key=lambda item: (-item[1], item[2]), default=None)
+        return self._exact[best[2]] if best else None
 
     def add(self, key: str, text: str, prepared: Any = None) -> None:
         """Put a normalized question in; one that is there already keeps its first key."""
         if text in self._exact:
             return
         self._exact[text] = key
-        if len(text.split()) > MIN_COMPARED_WORDS:
+        if not is_short(text):
             self._sorted[text] = in_order(text)
             hashed = prepared if prepared is not None else prepare([text])[0]
             self._lsh.insert(text, hashed, check_duplication=False)
@@ -84,13 +99,38 @@ def prepare(texts: Sequence[str]) -> list[Any]:
 
 
 def _shingles(text: str) -> list[bytes]:
+    # A word of an unspaced script has a letter or two: pairs of letters tell of it what three tell
+    # of others.
+    size = 2 if _UNSPACED.search(text) else 3
     ordered = f" {in_order(text)} "
     return [
-        ordered[place : place + _SHINGLE].encode()
-        for place in range(max(1, len(ordered) - _SHINGLE + 1))
+        ordered[place : place + size].encode("utf-8", "surrogatepass")
+        for place in range(max(1, len(ordered) - size + 1))
     ]
+
+
+def is_short(text: str) -> bool:
+    """Whether a normalized question has too few words to be compared but for being the same.
+
+    Where a script puts no space between words their number is not known, and every letter says
+    more: such a question is always compared.
+    """
+    return len(text.split()) <= MIN_COMPARED_WORDS and _UNSPACED.search(text) is None
 
 
 def in_order(text: str) -> str:
     """The words in order of the alphabet: then the plain ratio is the token-sort ratio."""
     return " ".join(sorted(text.split()))
+
+
+def copies(one: str, other: str, threshold: float) -> bool:
+    """Whether a normalized question nearly copies another; short ones only if they are the same.
+
+    Args:
+        one: a normalized question.
+        other: another.
+        threshold: token-sort ratio (0 to 100) from which it does.
+    """
+    if is_short(one) or is_short(other):
+        return one == other
+    return fuzz.token_sort_ratio(one, other) >= threshold

@@ -15,20 +15,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rapidfuzz import fuzz
-
-from supportbot_dagster.dataset.duplicates import MIN_COMPARED_WORDS, Questions, prepare
+from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, copies, prepare
 from supportbot_dagster.dataset.rows import SPLITS, Row, Split, normalized_question
 from supportbot_dagster.dataset.splits import split_of
-from supportbot_dagster.dataset.withheld import is_withheld, without_withheld
+from supportbot_dagster.dataset.unseen import has_controls, template_token
+from supportbot_dagster.dataset.withheld import (
+    addresses,
+    is_withheld,
+    names_withheld,
+    without_withheld,
+)
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.product import Dataset, Splits
 
 PROBE_SIMILARITY = 90.0
 """Token-sort ratio (0 to 100) from which a question counts as a probe's copy."""
-LEAK_SIMILARITY = 92.0
-"""Token-sort ratio from which a question counts as a copy of another source's."""
 WITHHELD_QUESTIONS = 5
 """Questions about a withheld section that are asked, at most."""
 FLOOR_SHARE = 0.5
@@ -96,7 +98,8 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     choice is stable when rows are added, but no category of refusals goes without. What a quota
     does not reach is left out, a bucket below its quota falls short, and nothing is repeated. A row
     whose question nearly copies one that is held out, or that another section, thread or family
-    trains already, is left out, and so is any row that copies a probe. Time and memory grow with
+    trains already, is left out, and so is any row that copies a probe, or that holds what a
+    tokenizer or a screen would take for something else. Time and memory grow with
     the number of rows, and with n log n by sorting.
 
     Raises:
@@ -107,8 +110,11 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     seen: dict[str, Row] = {}
     for row in rows:
         normalized = normalized_question(row.question)
+        held_back = _unfit(row)
         if not normalized:
             left_out["empty question"] += 1
+        elif held_back:
+            left_out[held_back] += 1
         elif any(copies(normalized, probe, PROBE_SIMILARITY) for probe in probe_texts):
             left_out["copies a probe"] += 1
         elif normalized in seen:
@@ -134,6 +140,10 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         kept = without_withheld(by_bucket["tickets"], by_bucket["docs"], frozenset(withheld))
         left_out["about a withheld docs section"] += len(by_bucket["tickets"]) - len(kept)
         by_bucket["tickets"] = kept
+        named = addresses(withheld)
+        told = [row for row in by_bucket["refusals"] if not names_withheld(row.output, named)]
+        left_out["names a withheld docs section"] += len(by_bucket["refusals"]) - len(told)
+        by_bucket["refusals"] = told
     split_rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for name in quotas:
         for row in _split(by_bucket[name], settings, frozenset(withheld)):
@@ -143,8 +153,8 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         left_out["one of many questions about a withheld docs section"] += over
     split_rows["test", "docs"] = asked
     used: list[Row] = []
-    held = Questions(LEAK_SIMILARITY)
-    trained = Questions(LEAK_SIMILARITY)
+    held = Questions(NEAR_COPY)
+    trained = Questions(NEAR_COPY)
     # what is held out is chosen first, so that it is training that gives way to it
     for split in ("test", "calibration", "validation", "train"):
         for name, quota in quotas.items():
@@ -166,6 +176,12 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         for name, quota in quotas.items()
     }
     if not any(row.split == "train" and row.bucket == "docs" for row in used):
+        if withheld and len(withheld) == len({row.source for row in by_bucket["docs"]}):
+            raise UserError(
+                f"all {len(withheld)} docs sections that have rows are withheld, so none is left "
+                f"to train on (dataset.withheld is {settings.withheld:g}). Lower dataset.withheld "
+                "in product.yaml, or choose another dataset.seed."
+            )
         raise UserError(
             "The merged dataset has no docs row to train on. Check the row tables of docs_crawl "
             "and synthesized_pairs."
@@ -174,6 +190,14 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     used.sort(key=lambda row: (order[row.split], row.bucket, row.id))
     counted = {key: value for key, value in sorted(left_out.items()) if value}
     return Merged(used, buckets, counted, tuple(withheld))
+
+
+def _unfit(row: Row) -> str:
+    """Why no split may hold a row, whoever wrote it; empty if it may be held."""
+    text = f"{row.question}\n{row.output}"
+    if has_controls(text):
+        return "holds control characters"
+    return "holds a chat template's token" if template_token(text) else ""
 
 
 def _choose(
@@ -259,10 +283,3 @@ def _limit(split: str, quota: int, splits: Splits) -> int:
     share: float = getattr(splits, split)
     trained = 1 - splits.validation - splits.calibration - splits.test
     return max(ENOUGH_HELD_OUT, round(quota * share / trained)) if share else 0
-
-
-def copies(one: str, other: str, threshold: float) -> bool:
-    """Whether a normalized question nearly copies another; short ones only if they are the same."""
-    if min(len(one.split()), len(other.split())) <= MIN_COMPARED_WORDS:
-        return one == other
-    return fuzz.token_sort_ratio(one, other) >= threshold

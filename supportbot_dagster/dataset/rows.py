@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
+from unicodedata import category, normalize
 
 from supportbot_dagster.hashing import sha256_text
 
@@ -103,5 +104,21 @@ def fold(text: str) -> str:
 
 
 def normalized_question(text: str) -> str:
-    """A question without case, punctuation and surplus space, for comparing."""
-    return _NOT_WORD.sub(" ", text.casefold()).strip()
+    """A question without case, punctuation and surplus space, for comparing.
+
+    Full-width and decomposed letters are as their plain ones (NFKC), and what is not seen (a soft
+    hyphen, a joiner) is gone.
+    """
+    if text.isascii():
+        return _NOT_WORD.sub(" ", text.casefold()).strip()
+    kept: list[str] = []
+    for char in normalize("NFKC", normalize("NFKC", text).casefold()):
+        kind = category(char)
+        if char.isalnum() or char == "_":
+            kept.append(char)
+        elif kind[0] == "M":
+            if kept and kept[-1] != " ":  # a letter's, as the vowels of many scripts are
+                kept.append(char)
+        elif kind != "Cf":
+            kept.append(" ")
+    return fold("".join(kept))

@@ -12,6 +12,7 @@ from typing import Any
 
 from supportbot_dagster.dataset.rows import QUESTION_PREFIX, TICKET_STYLE, Row, fold, make_row
 from supportbot_dagster.dataset.splits import split_of
+from supportbot_dagster.dataset.unseen import has_controls, template_token
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.product import Product, Splits
 from supportbot_dagster.progress import Progress, silent
@@ -154,6 +155,9 @@ def follow_up_rows(
             continue
         if any(not message["content"] for message in messages):
             leave_out("a turn is empty after trimming")
+            continue
+        if any(has_controls(one["content"]) or template_token(one["content"]) for one in messages):
+            leave_out("a turn holds control characters or a chat template's token")
             continue
         rows.append(
             {

@@ -128,8 +128,9 @@ def _answers(rows: Iterable[Row]) -> dict[str, list[str]]:
 def references(rows: Sequence[Row], judge: Judge) -> dict[str, Reference]:
     """Row id to reference, for ticket rows whose section training taught.
 
-    A ticket without a docs link is matched by its agent's reply; one whose section is not taught
-    (or not in the docs) cannot be judged and is left out.
+    A ticket without a docs link is matched by its agent's reply, if that is like what a section
+    says (:data:`supportbot_dagster.evaluation.judge.LEAST_SIMILARITY`). One whose section is not
+    taught, or not in the docs, or not known so, cannot be judged and is left out.
     """
     found: dict[str, Reference] = {}
     for row in rows:
@@ -169,7 +170,8 @@ def ask_held_out(
     for done, row in enumerate(rows, start=1):
         reference = known.get(row.id)
         if row.bucket == "tickets" and reference is None:
-            reason = "no taught section answers it"
+            linked = "no taught section answers it"
+            reason = linked if row.evidence else "its reply is like no taught section"
             left_out[reason] = left_out.get(reason, 0) + 1
             continue
         reply = ask(row.instruction)

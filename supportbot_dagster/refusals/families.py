@@ -10,10 +10,10 @@ A family is one intent in several wordings. The whole family goes into one split
 deflections are measured on intents that training has not seen.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from string import Formatter
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -102,17 +102,49 @@ def load_families(path: Path) -> FamilyFile:
     """Read a families file.
 
     Raises:
-        UserError: if it is missing or does not fit the schema.
+        UserError: if it is missing or does not fit the schema, or if a family has the id of
+            another, an empty question or a slot that cannot be filled.
     """
     try:
         raw = load_yaml(path.read_text(encoding="utf-8"))
-        return FamilyFile.model_validate(raw)
+        file = FamilyFile.model_validate(raw)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Mend refusals.families in product.yaml.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}). Mend refusals.families in product.yaml."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
         raise UserError(f"{path}: {describe_validation_error(error, FamilyFile)}") from None
+    problem = next(_problems(file.families), None)
+    if problem is not None:
+        raise UserError(f"{path}: {problem}")
+    return file
+
+
+def _problems(families: tuple[Family, ...]) -> Iterator[str]:
+    """What is wrong with families, whatever the product."""
+    seen: set[str] = set()
+    for number, family in enumerate(families, start=1):
+        if not _says_something(family.id):
+            yield f"family {number} has an empty id. Give it a name of its own."
+        if family.id in seen:
+            yield f"two families have the id {family.id!r}. Give one of them another."
+        seen.add(family.id)
+        for place, question in enumerate(family.questions, start=1):
+            if not _says_something(question):
+                yield (
+                    f"question {place} of family {family.id!r} is empty. Write it, or take it out."
+                )
+        for text in (*family.questions, *family.answer):
+            if problem := _slot_problem(text):
+                yield f"family {family.id!r} has {problem}"
+
+
+def _says_something(text: str) -> bool:
+    return any(map(str.isalnum, text))
 
 
 @cache
@@ -121,16 +153,36 @@ def builtin_families() -> FamilyFile:
     return load_families(BUILTIN_FAMILIES)
 
 
-def product_families(product: Product) -> tuple[Family, ...]:
-    """The product's own families, if it names any."""
+def families_file(product: Product) -> Path | None:
+    """The file of the product's own families, if it names one."""
     source = product.refusals.families
-    if source is None:
-        return ()
     if source == SAMPLE:
-        path = Path(__file__).parent.parent / "sample" / "refusals.yaml"
-    else:
-        path = Path(source)
-    return load_families(path).families
+        return Path(__file__).parent.parent / "sample" / "refusals.yaml"
+    return Path(source) if source is not None else None
+
+
+def product_families(product: Product) -> tuple[Family, ...]:
+    """The product's own families, if it names any.
+
+    Raises:
+        UserError: if the file does not fit, or a family has the id of a built-in one.
+    """
+    path = families_file(product)
+    if path is None:
+        return ()
+    file = load_families(path)
+    if file.categories:
+        raise UserError(
+            f"{path}: categories are the built-in ones ({', '.join(CATEGORIES)}). Take the key "
+            "categories out; a family may have an answer of its own."
+        )
+    taken = {family.id for family in builtin_families().families}
+    for family in file.families:
+        if family.id in taken:
+            raise UserError(
+                f"{path}: the id {family.id!r} is a built-in family's. Give yours another."
+            )
+    return file.families
 
 
 def opening(category: str, product: Product) -> str:
@@ -170,6 +222,36 @@ def lint_deflection(answer: str, opening: str) -> str | None:
     return None
 
 
+_SLOTS = (
+    "product",
+    "plan",
+    "other_tool",
+    "pricing_url",
+    "status_url",
+    "docs_url",
+    "support_email",
+    "security_email",
+    "billing_path",
+)
+
+
+def _slot_problem(template: str) -> str:
+    """What is wrong with the slots of a text and how to mend it, or nothing."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        return f"a stray brace in {template!r} ({error}). Double it."
+    for _, name, form, conversion in parts:
+        if name is not None and name not in _SLOTS:
+            return (
+                f"the unknown slot {{{name}}} in {template!r}. Known slots: "
+                f"{', '.join(sorted(_SLOTS))}."
+            )
+        if form or conversion:
+            return f"more than a name in the slot {{{name}}} of {template!r}. Write {{{name}}}."
+    return ""
+
+
 def fill(template: str, product: Product, turn: int) -> str:
     """A text with its slots filled from the product's facts.
 
@@ -181,8 +263,10 @@ def fill(template: str, product: Product, turn: int) -> str:
     Raises:
         UserError: for an unknown slot or a stray brace.
     """
+    if problem := _slot_problem(template):
+        raise UserError(f"a refusal text has {problem}")
     facts = product.facts
-    values: dict[str, Any] = {
+    values = {
         "product": product.name,
         "plan": facts.plans[turn % len(facts.plans)],
         "other_tool": facts.other_tools[turn % len(facts.other_tools)],
@@ -193,16 +277,4 @@ def fill(template: str, product: Product, turn: int) -> str:
         "security_email": facts.security_email,
         "billing_path": facts.billing_path,
     }
-    try:
-        slots = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
-    except ValueError as error:
-        raise UserError(
-            f"the refusal text {template!r} has a stray brace ({error}). Double it."
-        ) from None
-    unknown = slots - values.keys()
-    if unknown:
-        raise UserError(
-            f"unknown slot {{{sorted(unknown)[0]}}} in the refusal text {template!r}. "
-            f"Known slots: {', '.join(sorted(values))}."
-        )
     return template.format(**values)

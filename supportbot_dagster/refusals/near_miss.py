@@ -22,9 +22,10 @@ from rapidfuzz import fuzz, process
 
 from supportbot_dagster.dataset.duplicates import in_order
 from supportbot_dagster.dataset.rows import Row, normalized_question
+from supportbot_dagster.dataset.withheld import is_withheld
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.product import Product
-from supportbot_dagster.refusals.families import MISSING_FEATURE, Family, opening
+from supportbot_dagster.refusals.families import MISSING_FEATURE, Family, deflection, opening
 from supportbot_dagster.strict_yaml import load_yaml
 from supportbot_dagster.synthesis.section import SectionText
 
@@ -52,6 +53,11 @@ class _Ability(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     do: str
     words: tuple[str, ...] = Field(min_length=1)
+    beside: tuple[str, ...] = ()
+
+    def stands_in(self, text: str) -> bool:
+        """Whether a folded section speaks of it."""
+        return _speaks(text, self.words) and (not self.beside or _speaks(text, self.beside))
 
 
 class _Parts(BaseModel):
@@ -101,14 +107,20 @@ def contrast_families(
     return [*kept, *_made(sections, texts, ENOUGH - len(kept))], left_out
 
 
-def contrast_answer(product: Product, heading: str, address: str) -> str:
+def contrast_answer(product: Product, heading: str, address: str, turn: int = 0) -> str:
     """The deflection of a missing feature, which names the nearest thing that there is.
+
+    A bot that is not taught a section must not be taught its heading either: where the nearest
+    section is withheld, the deflection is one that names none.
 
     Args:
         product: whose docs.
         heading: of the nearest section.
         address: of the nearest section.
+        turn: which of the deflections that name no section is taken.
     """
+    if is_withheld(address, product.dataset.withheld, product.dataset.seed):
+        return deflection(MISSING_FEATURE, product, turn)
     words = heading.rstrip(".?!:").split()
     named = " ".join(words[:MOST_HEADING_WORDS]).replace(". ", ", ")
     return (
@@ -164,14 +176,15 @@ def _made(sections: Sequence[SectionText], texts: Sequence[str], most: int) -> l
     for thing in _things(sections, texts):
         about = [text for text in texts if _names(text, thing)]
         for ability in _parts().abilities:
-            if any(_speaks(text, ability.words) for text in about):
+            if any(ability.stands_in(text) for text in about):
                 continue
             name = "-".join(f"{ability.do} {thing.many}".split())
+            one = thing.many if ability.beside else _with_article(thing.one)
             family = Family(
                 id=f"near-{name}",
                 category=MISSING_FEATURE,
                 questions=tuple(
-                    text.format(do=ability.do, one=_with_article(thing.one), many=thing.many)
+                    text.format(do=ability.do, one=one, many=thing.many)
                     for text in _parts().questions
                 ),
                 absent=ability.words,

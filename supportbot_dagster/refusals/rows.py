@@ -15,10 +15,12 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.product import Product
 from supportbot_dagster.refusals.families import (
+    BUILTIN_FAMILIES,
     MISSING_FEATURE,
     Family,
     builtin_families,
     deflection,
+    families_file,
     fill,
     lint_deflection,
     opening,
@@ -72,7 +74,8 @@ def build_refusal_rows(product: Product, sections: Sequence[SectionText]) -> Ref
         if family.neighbour is None:
             nearest = ""
         else:
-            nearest = contrast_answer(product, headings[family.neighbour][-1], family.neighbour)
+            near = family.neighbour
+            nearest = contrast_answer(product, headings[near][-1], near, index)
         rows += _rows(family, product, index, nearest)
     asked = without_headings(rows, sections)
     left_out["the docs have this very heading"] += len(rows) - len(asked)
@@ -101,7 +104,7 @@ def _rows(family: Family, product: Product, index: int, nearest: str) -> list[Ro
     try:
         begins = opening(family.category, product)
     except UserError as error:
-        raise UserError(f"refusal family {family.id} has the {error}") from None
+        raise UserError(f"{_where(family, product)} has the {error} Mend its category.") from None
     for number, question in enumerate(family.questions):
         if family.answer:
             answer = fill(family.answer[number % len(family.answer)], product, index)
@@ -109,7 +112,7 @@ def _rows(family: Family, product: Product, index: int, nearest: str) -> list[Ro
             answer = nearest or deflection(family.category, product, index)
         problem = lint_deflection(answer, begins)
         if problem is not None:
-            raise UserError(f"refusal family {family.id}: {problem}: {answer!r}. Mend its answer.")
+            raise UserError(f"{_where(family, product)}: {problem}: {answer!r}. Mend its answer.")
         rows.append(
             make_row(
                 question=fill(question, product, index + number),
@@ -121,3 +124,10 @@ def _rows(family: Family, product: Product, index: int, nearest: str) -> list[Ro
             )
         )
     return rows
+
+
+def _where(family: Family, product: Product) -> str:
+    """A family, and the file that it stands in."""
+    own = product.refusals.families is not None and family in product_families(product)
+    file = families_file(product) if own else BUILTIN_FAMILIES
+    return f"{file}: refusal family {family.id}"

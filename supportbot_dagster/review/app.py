@@ -23,6 +23,7 @@ from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, abort, redirect, render_template, request, session, url_for
 
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.review.candidates import highlight
 from supportbot_dagster.review.verdicts import (
@@ -178,6 +179,10 @@ def create_app(
             }
         )
         return response
+
+    @app.errorhandler(UserError)
+    def mendable(error: UserError) -> tuple[str, int, dict[str, str]]:
+        return f"{error}\n", 503, {"Content-Type": "text/plain; charset=utf-8"}
 
     @app.context_processor
     def common() -> dict[str, Any]:

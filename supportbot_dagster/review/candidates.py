@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.synthesis.candidate import Candidate
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Pair
@@ -47,24 +48,36 @@ def to_records(candidates: Iterable[Candidate]) -> list[dict[str, Any]]:
 
 
 def from_records(records: Iterable[Mapping[str, Any]]) -> list[Candidate]:
-    """The inverse of :func:`to_records`."""
-    return [
-        Candidate(
-            SectionText(
-                record["section"],
-                record["content_hash"],
-                tuple(record["heading_path"]),
-                record["markdown"],
-            ),
-            Pair(pair["question"], pair["answer"], pair["evidence"], pair["style"]),
-            pair["reason"],
-        )
-        for record in records
-        for pair in record["pairs"]
-    ]
+    """The inverse of :func:`to_records`.
+
+    Raises:
+        UserError: if a record is none of these.
+    """
+    candidates: list[Candidate] = []
+    for number, record in enumerate(records, start=1):
+        try:
+            key, content_hash, markdown = _texts(record, "section", "content_hash", "markdown")
+            path = tuple(map(str, record["heading_path"]))
+            section = SectionText(key, content_hash, path, markdown)
+            for pair in record["pairs"]:
+                said = Pair(*_texts(pair, "question", "answer", "evidence", "style"))
+                candidates.append(Candidate(section, said, *_texts(pair, "reason")))
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"line {number} of the candidates is damaged ({type(error).__name__} {error}). "
+                "Materialize synthesized_pairs for that month again."
+            ) from None
+    return candidates
 
 
-_LINK_TARGET = re.compile(r"\]\([^)]*\)")
+def _texts(record: Mapping[str, Any], *names: str) -> list[str]:
+    for name in names:
+        if not isinstance(record[name], str):
+            raise TypeError(f"in {name!r}")
+    return [record[name] for name in names]
+
+
+_LINK_TARGET = re.compile(r"\]\([^)]{0,2000}\)")
 
 
 def highlight(markdown: str, evidence: str) -> Sequence[tuple[str, bool]]:

@@ -98,7 +98,7 @@ class VerdictStore:
     """Verdicts in an SQLite file, safe for several threads and processes.
 
     Args:
-        path: the file; made when the first verdict is given.
+        path: the file; made when the page is opened or the first verdict is given.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,17 +106,35 @@ class VerdictStore:
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that writes, all or nothing."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+        """A transaction that writes, all or nothing.
+
+        Raises:
+            UserError: if the file cannot be written.
+        """
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(
+                sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+            ) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_SCHEMA)
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise UserError(
+                f"the verdicts in {self._path} cannot be written ({_said(error)}). Mend the "
+                "permissions of the file and its folder, or free space on the disk."
+            ) from None
+
+    def check_writable(self) -> None:
+        """Find out before anybody judges whether verdicts can be kept.
+
+        Raises:
+            UserError: if not.
+        """
+        with self._change():
+            pass
 
     def give(self, verdicts: Sequence[Verdict]) -> None:
         """Keep verdicts as one step, all or none."""
@@ -157,10 +175,14 @@ class VerdictStore:
         return [key for (key,) in keys]
 
     def current(self) -> dict[str, Verdict]:
-        """The verdict that counts, by candidate."""
-        if not self._path.exists():
-            return {}
+        """The verdict that counts, by candidate.
+
+        Raises:
+            UserError: if the file cannot be read.
+        """
         try:
+            if not self._path.exists():
+                return {}
             with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as connection:
                 # The file is there a moment before its table is.
                 if not connection.execute(
@@ -171,10 +193,11 @@ class VerdictStore:
                     "SELECT candidate, section, section_hash, decision, question, answer, reviewer "
                     "FROM verdicts WHERE undone = 0 ORDER BY id"
                 ).fetchall()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise UserError(
-                f"the verdicts in {self._path} cannot be read ({error}). Put a copy of the file "
-                "in its place, or move it away to begin without verdicts."
+                f"the verdicts in {self._path} cannot be read ({_said(error)}). Mend the "
+                "permissions of the file and its folder, put a copy of the file in its place, or "
+                "move it away to begin without verdicts."
             ) from None
         return {row[0]: Verdict(*row) for row in rows}
 
@@ -188,6 +211,10 @@ class VerdictStore:
             for key, one in sorted(current.items())
         ]
         return sha256_json(parts)[:16]
+
+
+def _said(error: sqlite3.DatabaseError | OSError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from functools import cached_property
 
 from rapidfuzz import fuzz, process
 
-from supportbot_dagster.dataset.rows import fold
+from supportbot_dagster.dataset.rows import QUESTION_PREFIX, fold
+from supportbot_dagster.dataset.unseen import has_unseen, template_token
 from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.synthesis.facts import unsupported
 from supportbot_dagster.synthesis.section import SectionText
@@ -25,17 +26,19 @@ from supportbot_dagster.synthesis.teacher import Pair
 
 MAX_ANSWER_WORDS = 120
 """An answer of 200 tokens holds about 150 words; 120 leaves room for long words."""
+MAX_ANSWER_LETTERS = 1000
 MIN_ANSWER_WORDS = 8
 MIN_EVIDENCE_WORDS = 2
 """A word alone stands in too many sections to support anything."""
 MAX_QUESTION_WORDS = 80
+MAX_QUESTION_LETTERS = 800
 MIN_SUPPORT = 0.6
 """Share of the answer's content words that must stand in the section. Of 258 answers written with
 care for a section each, the lowest has 0.65, the fifth percentile 0.81."""
 FUZZY_WORD = 80.0
 """Ratio (0 to 100) from which a misspelled word counts as one of the section's."""
 
-_MARKUP = re.compile(r"[*_`#>|\\]|\[([^\]]*)\]\([^)]*\)")
+_MARKUP = re.compile(r"[*_`#>|\\]|\[([^\]]{0,300})\]\([^)]{0,2000}\)")
 _WORD = re.compile(r"[a-z0-9][a-z0-9'-]*")
 _STOP = frozenset(
     "a an and are as at be been but by can cannot could did do does for from had has have how i if "
@@ -62,7 +65,9 @@ _ABOUT_DOCS = re.compile(
     r"(?:the|this|these) (?:docs?|documentation|section|article|page|guide|passage|text) "
     r"(?:says?|states?|describes?|explains?|mentions?|notes?|tells?|does not|doesn't|above)|"
     r"in (?:the|this) (?:docs|documentation|section|article|passage|provided)|"
-    r"based on the (?:provided|given|above))\b",
+    r"based on the (?:provided|given|above)|"
+    r"(?:as )?per (?:the |our )?(?:docs|documentation|article|section|page)|"
+    r"(?:see|check|read|consult) (?:the|our|this) (?:docs|documentation|article))\b",
     re.IGNORECASE,
 )
 _GREETING = re.compile(
@@ -82,10 +87,22 @@ _OF_MACHINES = re.compile(
     r"(?:previous|prior|above|earlier|preceding|other|instructions?|rules|prompts?)\b|"
     r"\byou are now\b|\bnew instructions?\b|\b(?:my|your) instructions\b|\bjailbreak\b|"
     r"\bprompt injection\b|</?(?:script|system|user|assistant|instructions?)\b|\bdeveloper mode\b|"
-    r"\bpwned\b",
+    r"\bpwned\b|(?:^|[.!?]\s)\s*(?:system|assistant|human|user|ai|bot)\s*:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_LAYOUT = re.compile(
+    r"^\s*(?:#{1,6} |[-*] |\d+[.)] |\|)|```|^\s*>|\[[^\]\n]{0,200}\]\(", re.MULTILINE
+)
+_CODE = re.compile(
+    r"</?[a-z][^<>]{0,200}>|<!--|<!\[cdata|&(?:[a-z]{2,8}|#\d{1,7}|#x[0-9a-f]{1,6});|"
+    r"\b(?:java|vb)script:|"
+    # what a template would have filled, and code
+    r"\{\{?\s*[\w.-]{1,40}\s*\}|\$\(|\[(?:your|insert|name|company|product|link|url)\b"
+    r"[^\[\]\n]{0,40}\]|`[^`\n]{1,300}`",
     re.IGNORECASE,
 )
-_LAYOUT = re.compile(r"^\s*(?:#{1,6} |[-*] |\d+[.)] |\|)|```|^\s*>", re.MULTILINE)
+_PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]+(?:_\d+)?>")
+"""What redaction puts in the place of a name: in a question it stands for one."""
 _THE_USER = re.compile(
     r"\bthe (?:user|customer)(?:'s)? (?:can|must|should|needs?|has|may|will)\b", re.I
 )
@@ -120,8 +137,7 @@ class Checked:
     @cached_property
     def source(self) -> str:
         """Headings and text without markup, lower case."""
-        text = f"{' > '.join(self.section.heading_path)}\n{self.section.markdown}"
-        return fold(re.sub(r"[*_`\\]", "", text)).lower()
+        return _unmarked(f"{' > '.join(self.section.heading_path)}\n{self.section.markdown}")
 
     @cached_property
     def squeezed(self) -> str:
@@ -132,6 +148,10 @@ class Checked:
     def stems(self) -> frozenset[str]:
         """Stems of the words of headings and text."""
         return stems(self.source)
+
+    def lacks_code(self, text: str) -> bool:
+        """Whether a text holds a tag, an entity, a slot or code that the section does not show."""
+        return any(_unmarked(match[0]) not in self.source for match in _CODE.finditer(text))
 
     def lacks_label(self, answer: str) -> str:
         """The first label of an answer of which the section lacks a word, or nothing."""
@@ -158,6 +178,11 @@ class Reason:
 
     name: str
     stops: Filter
+
+
+def _unmarked(text: str) -> str:
+    """A text without Markdown's marks, lower case."""
+    return fold(re.sub(r"[*_`\\]", "", text)).lower()
 
 
 def squeeze(text: str) -> str:
@@ -227,16 +252,18 @@ def _no_customers_question(pair: Pair, checked: Checked) -> bool:
     words = pair.question.split()
     return (
         len(words) > MAX_QUESTION_WORDS
+        or len(pair.question) > MAX_QUESTION_LETTERS
+        or pair.question.lower().lstrip().startswith(QUESTION_PREFIX.strip().lower())
         or _TESTIFIES.search(pair.question) is not None
         or squeeze(pair.question) == squeeze(pair.answer)
     )
 
 
 _BARE = re.compile(
-    r"\bi (?:do not|don't) know\b|"
+    r"\bi (?:do not|don't) know\b|\bi(?: am|'m) not (?:sure|certain)\b|"
     r"\bi(?: am|'m)? (?:can ?not|can't|unable to|not able to|won't)\b.{0,60}"
     r"\b(?:help|assist|answer|say|tell|know|provide|information)\b|"
-    r"\b(?:no|not enough) information\b|\bnot (?:mentioned|specified|documented|covered)\b|"
+    r"\b(?:no|not enough) information\b|(?:\bnot|n't) (?:mentioned|specified|documented|covered)\b|"
     r"\b(?:contact|ask|reach out to|consult) (?:the )?(?:support|your "
     r"administrator|customer service)\b[^.]{0,40}\bfor (?:help|more|details|further|assistance)\b",
     re.IGNORECASE,
@@ -251,8 +278,14 @@ def deflects(answer: str) -> bool:
 _OF_ANSWER = (
     Reason(
         "answer length",
-        lambda pair, checked: not MIN_ANSWER_WORDS <= len(pair.answer.split()) <= MAX_ANSWER_WORDS,
+        lambda pair, checked: (
+            not MIN_ANSWER_WORDS <= len(pair.answer.split()) <= MAX_ANSWER_WORDS
+            or len(pair.answer) > MAX_ANSWER_LETTERS
+        ),
     ),
+    Reason("unseen characters", lambda pair, checked: has_unseen(pair.answer)),
+    Reason("token of a chat template", lambda pair, checked: bool(template_token(pair.answer))),
+    Reason("code not in the section", lambda pair, checked: checked.lacks_code(pair.answer)),
     Reason("answer is a deflection", lambda pair, checked: deflects(pair.answer)),
     Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.answer)),
     Reason("evidence not in the section", _evidence_lacking),
@@ -264,9 +297,15 @@ _OF_ANSWER = (
     Reason("voice", _wrong_voice),
 )
 _OF_QUESTION = (
-    Reason("empty question", lambda pair, checked: not pair.question.strip()),
-    Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.question)),
+    Reason("empty question", lambda pair, checked: not squeeze(pair.question)),
     Reason("question not a customer's", _no_customers_question),
+    Reason("unseen characters", lambda pair, checked: has_unseen(pair.question)),
+    Reason("token of a chat template", lambda pair, checked: bool(template_token(pair.question))),
+    Reason(
+        "code not in the section",
+        lambda pair, checked: checked.lacks_code(_PLACEHOLDER.sub(" ", pair.question)),
+    ),
+    Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.question)),
 )
 
 

@@ -16,7 +16,7 @@ import math
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,8 @@ from upath import UPath
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.jsonl import write_jsonl
-from supportbot_dagster.synthesis.prompt import Prompt, parse_reply
+from supportbot_dagster.synthesis.connection import Connection
+from supportbot_dagster.synthesis.prompt import Prompt, TeacherReply, parse_reply
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Phrased, Usage, pairs_of
 
@@ -54,7 +55,7 @@ class Endpoint:
         api_key: secret; never shown, logged or written.
         temperature: sampling temperature, 0 to 2.
         concurrency: requests in flight.
-        timeout_seconds: of one request.
+        timeout_seconds: of one request, from the connection to the end of the answer.
         max_retries: of one request, after 408, 409, 429, 5xx, a timeout or a lost connection; waits
             as the endpoint's Retry-After says, else from 0.5 s doubling to 8 s.
     """
@@ -101,12 +102,17 @@ class ReplyStore:
     def __init__(self, folder: UPath) -> None:
         self._folder = folder
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        """A kept reply, or None. One that cannot be read counts as none and is paid again."""
+    def get(self, key: str, read: Callable[[str], TeacherReply]) -> dict[str, Any] | None:
+        """A kept reply, or None. One that cannot be read counts as none and is paid again.
+
+        Args:
+            key: under which it was put.
+            read: raises ValueError for a content that is no reply.
+        """
         try:
             found = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
             if not found["fault"]:
-                parse_reply(found["content"])
+                read(found["content"])
         except (FileNotFoundError, IsADirectoryError, *_MALFORMED):
             return None
         return dict(found)
@@ -140,7 +146,7 @@ class _Declined(Exception):
 
 
 class _Spent(Exception):
-    """The budget does not allow another request."""
+    """The budget does not allow another request; the message is why, if the budget never will."""
 
 
 class ModelTeacher:
@@ -164,7 +170,7 @@ class ModelTeacher:
         self._reserved_tokens, self._reserved_cost = 0, 0.0
         self._answered = self._declined = 0
         self._without: frozenset[str] = frozenset()
-        self._client: Any = None
+        self._connection: Connection | None = None
         self.usage = Usage(cost=self._budget.price(0, 0))
 
     @property
@@ -193,14 +199,15 @@ class ModelTeacher:
                 section, future = waiting.popleft()
                 try:
                     reply = future.result()
-                except _Spent:
+                except _Spent as error:
                     # what is in flight is paid for: it comes home before the run ends
                     pool.shutdown(wait=True, cancel_futures=True)
-                    raise UserError(self._spent(done, len(sections))) from None
+                    raise UserError(str(error) or self._spent(done, len(sections))) from None
                 done += 1
                 yield self._phrased(section, reply)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            self._disconnect()
 
     def _phrased(self, section: SectionText, reply: dict[str, Any]) -> Phrased:
         if reply["fault"]:
@@ -222,7 +229,7 @@ class ModelTeacher:
 
     def _reply(self, section: SectionText) -> dict[str, Any]:
         key = f"{self._slug}/{self._prompt.version}/{section.content_hash}"
-        kept = self._store.get(key)
+        kept = self._store.get(key, self._prompt.read)
         if kept is not None:
             with self._lock:
                 self.usage.cached += 1
@@ -257,7 +264,7 @@ class ModelTeacher:
                 fault, room = "the reply was cut off", 2 * room
                 continue
             try:
-                parse_reply(content)
+                self._prompt.read(content)
             except _MALFORMED:
                 fault = MISSHAPEN
                 continue
@@ -269,12 +276,12 @@ class ModelTeacher:
 
         messages = self._prompt.messages(section)
         sent = math.ceil(sum(len(message["content"].encode()) for message in messages) / 2)
-        reserved = self._reserve(sent, room)
+        reserved = self._reserve(section, sent, room)
         try:
             while True:
                 without = self._without
                 try:
-                    answer = self._connect().chat.completions.create(
+                    answer = self._connect().complete(
                         model=self._endpoint.model,
                         messages=messages,
                         **self._options(room, without),
@@ -315,18 +322,22 @@ class ModelTeacher:
             options["max_completion_tokens"] = room
         return {name: value for name, value in options.items() if name not in without}
 
-    def _connect(self) -> Any:
-        import openai
-
+    def _connect(self) -> Connection:
         with self._lock:
-            if self._client is None:
-                self._client = openai.OpenAI(
+            if self._connection is None:
+                self._connection = Connection(
                     base_url=self._endpoint.base_url,
                     api_key=self._endpoint.api_key,
-                    timeout=self._endpoint.timeout_seconds,
+                    timeout_seconds=self._endpoint.timeout_seconds,
                     max_retries=self._endpoint.max_retries,
                 )
-            return self._client
+            return self._connection
+
+    def _disconnect(self) -> None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _account(self, answer: Any, sent: int) -> Completion:
         """Count what an answer cost, and take from it what is needed."""
@@ -357,22 +368,31 @@ class ModelTeacher:
 
     # --- the budget ----------------------------------------------------------------------------
 
-    def _reserve(self, sent: int, received: int) -> tuple[int, float]:
+    def _reserve(self, section: SectionText, sent: int, received: int) -> tuple[int, float]:
         """Set aside what a request can cost at most, so that no answer ever exceeds the budget."""
         tokens = sent + received
         cost = self._budget.price(sent, received) or 0.0
+        most = self._budget
         with self._lock:
             held = self.usage
             if (
-                self._budget.tokens is not None
-                and held.tokens + self._reserved_tokens + tokens > self._budget.tokens
+                most.tokens is not None
+                and held.tokens + self._reserved_tokens + tokens > most.tokens
             ):
-                raise _Spent
+                raise _Spent(
+                    _too_small(section, f"{tokens} tokens", "tokens", most.tokens)
+                    if tokens > most.tokens
+                    else ""
+                )
             if (
-                self._budget.cost is not None
-                and (held.cost or 0.0) + self._reserved_cost + cost > self._budget.cost
+                most.cost is not None
+                and (held.cost or 0.0) + self._reserved_cost + cost > most.cost
             ):
-                raise _Spent
+                raise _Spent(
+                    _too_small(section, f"{cost:.4f} of money", "cost", most.cost)
+                    if cost > most.cost
+                    else ""
+                )
             self._reserved_tokens += tokens
             self._reserved_cost += cost
         return tokens, cost
@@ -410,3 +430,12 @@ class ModelTeacher:
 def _tokens(said: Any, guess: int) -> int:
     """A count of tokens as the endpoint said it, or the guess where it said none."""
     return said if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else guess
+
+
+def _too_small(section: SectionText, needed: str, name: str, most: float) -> str:
+    """That no run of such a budget can ask about a section."""
+    return (
+        f"one request about {section.key} may take {needed}, and teacher.budget_{name} is {most:g} "
+        f"for a whole run. Raise teacher.budget_{name} in product.yaml above that. All replies are "
+        "kept."
+    )

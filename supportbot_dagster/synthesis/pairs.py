@@ -11,7 +11,7 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
-from supportbot_dagster.dataset.duplicates import Questions, prepare
+from supportbot_dagster.dataset.duplicates import NEAR_COPY, Questions, prepare
 from supportbot_dagster.dataset.rows import Row, make_row, normalized_question
 from supportbot_dagster.progress import Progress, silent
 from supportbot_dagster.synthesis.candidate import Candidate
@@ -22,8 +22,6 @@ from supportbot_dagster.synthesis.teacher import Teacher
 SAME_PHRASING = 97.0
 """Token-sort ratio (0 to 100) from which two questions of one section count as the same. It lets
 spellings pass: how people misspell is worth learning."""
-NEAR_COPY = 92.0
-"""The same for questions of different sections, whose answers differ."""
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,23 @@ class Prompt:
             "json_schema": {"name": "support_pairs", "strict": True, "schema": _SCHEMA},
         }
 
+    def read(self, content: str) -> TeacherReply:
+        """A reply to this prompt, in the form that was asked for.
+
+        Fewer questions than were asked for are welcome: a short section does not carry more.
+
+        Raises:
+            ValueError: if it is no reply, or holds more questions than were asked for or a style
+                that nobody asked for.
+        """
+        reply = parse_reply(content)
+        if len(reply.questions) > self.questions:
+            raise ValueError(f"{len(reply.questions)} questions, {self.questions} were asked for")
+        strange = [item.style for item in reply.questions if item.style not in STYLES]
+        if strange:
+            raise ValueError(f"the style {strange[0]!r} was not asked for")
+        return reply
+
 
 def parse_reply(content: str) -> TeacherReply:
     """The reply in a message's content; a code fence around it does no harm.

@@ -165,7 +165,9 @@ _VERB_HEADING = re.compile(
     re.IGNORECASE,
 )
 _FIRST_SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
-_MARKUP = re.compile(r"\[([^\]]+)\]\([^)]*\)|[*_`]{1,3}|^#{1,6}\s.*$|^\s*(?:[-*]|\d+\.)\s+", re.M)
+_MARKUP = re.compile(
+    r"\[([^\]]{1,300})\]\([^)]{0,2000}\)|[*_`]{1,3}|^#{1,6}\s.*$|^\s*(?:[-*]|\d+\.)\s+", re.M
+)
 
 
 class RuleTeacher:

@@ -82,7 +82,8 @@ def sample_corpus() -> Corpus:
         if "family" in row:
             said = families[row["family"]]
         elif "neighbour" in row:
-            said = contrast_answer(product, headings[row["neighbour"]][-1], row["neighbour"])
+            near = row["neighbour"]
+            said = contrast_answer(product, headings[near][-1], near, number)
         else:
             said = deflection(row["category"], product, number)
         asked.append(Asked(row["question"], said, UNANSWERABLE + row["category"]))

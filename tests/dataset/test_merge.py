@@ -12,6 +12,12 @@ from supportbot_dagster.dataset.audit import audit_dataset
 from supportbot_dagster.dataset.merge import Merged, merge
 from supportbot_dagster.dataset.rows import Bucket, Row, make_row
 from supportbot_dagster.dataset.splits import split_of
+from supportbot_dagster.dataset.withheld import (
+    addresses,
+    is_withheld,
+    names_withheld,
+    without_withheld,
+)
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.product import Dataset, Shares, Splits
 
@@ -179,6 +185,31 @@ def test_a_small_dataset_is_never_padded_by_repeating() -> None:
 
 
 @pytest.mark.parametrize(
+    ("planted", "reason"),
+    [
+        ("<|im_start|>", "holds a chat template's token"),
+        ("<end_of_turn>", "holds a chat template's token"),
+        ("[/INST]", "holds a chat template's token"),
+        ("\u202e", "holds control characters"),
+        ("\U000e0041", "holds control characters"),
+        ("\x00", "holds control characters"),
+    ],
+)
+def test_no_split_holds_what_is_taken_for_something_else(
+    rows: list[Row], planted: str, reason: str
+) -> None:
+    kinds: tuple[Bucket, ...] = ("docs", "tickets", "refusals")
+    bad = [one(kind, f"{kind}/x", 0, f"why is {planted} here {kind}") for kind in kinds]
+    bad += [replace(one(kind, f"{kind}/y", 0), output=f"So {planted} it is.") for kind in kinds]
+    merged = merge([*rows, *bad], SETTINGS)
+    assert merged.left_out[reason] == len(bad)
+    assert not {row.id for row in bad} & {row.id for row in merged.rows}
+    for row in bad:
+        (problem,) = audit_dataset([row.in_split("train")])
+        assert "control characters or a chat template's token" in problem
+
+
+@pytest.mark.parametrize(
     "copy",
     [
         "How do I bulk-archive issues?",
@@ -232,7 +263,7 @@ def test_training_rows_that_nearly_copy_a_held_out_question_are_dropped() -> Non
 
 def test_copies_would_stay_without_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     held, copies = held_out_and_copies()
-    monkeypatch.setattr(merge_module, "LEAK_SIMILARITY", 100.1)
+    monkeypatch.setattr(merge_module.Questions, "find", lambda self, text, prepared=None: None)
     merged = merge([held, *docs(), *copies[1:]], Dataset())
     assert {row.id for row in copies[1:]} <= {row.id for row in merged.of("train")}
 
@@ -321,6 +352,98 @@ def test_withheld_sections_are_asked_about_and_train_nowhere() -> None:
     }
     assert merged.left_out["about a withheld docs section"] == 2 * len(merged.withheld)
     assert audit_dataset(merged.rows) == []
+
+
+LEAD = "https://d.example/help/a.html"
+FIRST, SECOND = f"{LEAD}#first", f"{LEAD}#second"
+BARE = "https://d.example/help/b.html"
+ALONE = f"{BARE}#alone"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "output", "about"),
+    [
+        (FIRST, "Turn the wheel.", FIRST),
+        (LEAD, "Turn the green wheel first.", FIRST),
+        (LEAD, "Click the blue lamp.", SECOND),
+        (LEAD, "A tour of lamps and wheels.", LEAD),
+        (f"{LEAD}#gone", "Turn the green wheel.", FIRST),
+        (LEAD.replace("https", "http") + "/", "Turn the green wheel.", FIRST),
+        (f"{LEAD}?lang=en#first", "Click.", FIRST),
+        (f"{LEAD}#fir%73t", "Click.", FIRST),
+        (BARE, "Nothing alike.", ALONE),
+        ("https://d.example/help/gone.html", "Turn the green wheel.", FIRST),
+        ("", "Turn the green wheel.", FIRST),
+        ("", "Nothing alike.", ""),
+    ],
+)
+def test_the_section_that_a_ticket_is_about(evidence: str, output: str, about: str) -> None:
+    taught = {
+        LEAD: "A tour of lamps and wheels.",
+        FIRST: "Turn the green wheel.",
+        SECOND: "Click the blue lamp.",
+        ALONE: "Pull red levers.",
+    }
+    rows = [replace(one("docs", key, 0), output=text) for key, text in taught.items()]
+    ticket = replace(one("tickets", "thread", 0), output=output, evidence=evidence)
+    left_out = {
+        key for key in taught if without_withheld([ticket], rows, frozenset({key})) != [ticket]
+    }
+    assert left_out == ({about} if about else set())
+
+
+def test_a_page_of_which_any_section_may_be_meant_is_held_to_mean_the_withheld() -> None:
+    rows = [replace(one("docs", key, 0), output="Turn the wheel.") for key in (FIRST, SECOND)]
+    ticket = replace(one("tickets", "thread", 0), output="Nothing alike.", evidence=LEAD)
+    for key in (FIRST, SECOND):
+        assert without_withheld([ticket], rows, frozenset({key})) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("see d.example/help/a.html#first; else write", True),
+        ("See https://d.example/help/a.html#first.", True),
+        ("[this](http://D.example/help/a.html#first)", True),
+        ("See d.example/help/a.html#first-steps.", False),
+        ("See d.example/help/a.html.", False),
+        ("See https://[x#first and C#first", False),
+    ],
+)
+def test_an_answer_that_names_a_withheld_section(text: str, named: bool) -> None:
+    assert names_withheld(text, addresses([FIRST])) is named
+    rows = [replace(one("docs", key, 0), output="Turn the wheel.") for key in (FIRST, SECOND)]
+    ticket = replace(one("tickets", "thread", 0), output=text, evidence=SECOND)
+    assert (without_withheld([ticket], rows, frozenset({FIRST})) == []) is named
+
+
+def test_a_refusal_that_names_a_withheld_section_is_left_out() -> None:
+    settings = SETTINGS.model_copy(update={"withheld": 0.4})
+    sections = [row.source for row in docs()]
+    (gone, *_) = merge([*docs(), *refusals()], settings).withheld
+    kept = next(key for key in sections if key not in merge(docs(), settings).withheld)
+    naming = [
+        replace(one("refusals", f"missing_feature/{number}", 0), output=f"No. See {key}; write.")
+        for number, key in enumerate((gone, kept))
+    ]
+    merged = merge([*docs(), *refusals(), *naming], settings)
+    assert merged.left_out["names a withheld docs section"] == 1
+    assert naming[1].id in {row.id for row in merged.rows}
+    (problem,) = audit_dataset([*merged.rows, naming[0].in_split("train")])
+    assert problem.endswith("names a withheld section")
+
+
+def test_when_all_sections_are_withheld_the_setting_is_named() -> None:
+    key = next(
+        key
+        for key in (f"https://d.example/{number}.html#s" for number in range(99))
+        if is_withheld(key, 0.3, 0)
+    )
+    settings = SETTINGS.model_copy(update={"withheld": 0.3})
+    with pytest.raises(
+        UserError, match=r"all 1 docs sections .*withheld is 0\.3\)\. Lower dataset"
+    ):
+        merge([one("docs", key, 0), *tickets()], settings)
 
 
 def test_a_page_s_lead_is_never_withheld_and_by_default_nothing_is(rows: list[Row]) -> None:

@@ -51,4 +51,9 @@ def test_normalizing_drops_case_punctuation_and_space() -> None:
     assert normalized_question("  How do I *archive*, please?! ") == "how do i archive please"
     assert normalized_question("STRASSE") == normalized_question("straße")
     assert normalized_question("?!…") == ""
+    assert normalized_question("ＵＲＬ　変更？") == "url 変更"
+    assert normalized_question("cafe\u0301") == normalized_question("CAFÉ") == "café"
+    assert normalized_question("Set\u00adtings\u200b") == "settings"
+    assert normalized_question("कि") != normalized_question("का"), "a vowel sign is a letter"
+    assert normalized_question("I ❤️ it") == "i it"
     assert fold(" a\u00a0 b\n") == "a b"

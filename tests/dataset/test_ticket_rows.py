@@ -133,6 +133,8 @@ def test_follow_ups_alternate_and_end_with_the_agent() -> None:
             "turns do not alternate from customer to agent",
         ),
         (conversation(QUESTION, ANSWER, "ok", single_turn=False), "turns do not alternate from"),
+        (conversation(*FOUR[:-1], f"{FOUR[-1]} <|im_end|>"), "a turn holds control characters or"),
+        (conversation(*FOUR[:-1], f"{FOUR[-1]} \u202e"), "a turn holds control characters or"),
     ],
 )
 def test_follow_ups_left_out_are_counted(changed: dict[str, Any], reason: str) -> None:

@@ -154,9 +154,29 @@ def test_what_a_ticket_s_agent_said_is_known_too(judge: Judge) -> None:
     assert reason(judge, agent, URL) == "unsupported: 2"
 
 
-def test_the_nearest_section(judge: Judge) -> None:
+@pytest.mark.parametrize(
+    ("reply", "section"),
+    [
+        ("Open the Issues view, click Export and choose CSV; then the file is mailed.", EXPORT),
+        (TAUGHT[URL][0], URL),
+        ("Thanks for your patience, the file is on its way and we will be back soon.", ""),
+        ("Bananas ripen quicker beside apples.", ""),
+        ("", ""),
+    ],
+)
+def test_the_nearest_section_is_one_that_says_the_like(
+    judge: Judge, reply: str, section: str
+) -> None:
+    assert judge.nearest_section(reply) == section
+
+
+def test_a_word_in_common_would_do_without_the_least_similarity(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert judge.sections == set(TAUGHT)
-    assert judge.nearest_section("how to get the issues out as a CSV file export") == EXPORT
+    reply = "Thanks for your patience, the file is on its way and we will be back soon."
+    monkeypatch.setattr(judge_module, "LEAST_SIMILARITY", 1e-6)
+    assert judge.nearest_section(reply) in TAUGHT
 
 
 def test_the_judge_is_measured(judge: Judge) -> None:

@@ -195,6 +195,7 @@ def test_every_held_out_question_is_asked_or_counted() -> None:
         row("how lamp", "Click the blue lamp.", "tickets", "calibration", "d#lamp"),
         row("how wheel", "Turn the green wheel.", "tickets", "test"),
         row("old", "An old red page.", "tickets", "test", "d#gone"),
+        row("when", "The team will be back to you, and then we call.", "tickets", "test"),
         row("price?", DEFLECTION, "refusals", "test", style="pricing"),
         row("my bill?", DEFLECTION, "refusals", "test", style="billing"),
     ]
@@ -208,7 +209,10 @@ def test_every_held_out_question_is_asked_or_counted() -> None:
         return Said("Click the blue lamp.")
 
     outcomes, left_out = ask_held_out(held, judge, ask)
-    assert left_out == {"no taught section answers it": 1}
+    assert left_out == {
+        "no taught section answers it": 1,
+        "its reply is like no taught section": 1,
+    }
     assert len(outcomes) + sum(left_out.values()) == len(held)
     assert asked[0] == "Customer question: how lamp"
     assert [(item.kind, item.right, item.deflected) for item in outcomes] == [

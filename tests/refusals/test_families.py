@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.product import Product, load_product, sample_product_file
+from supportbot_dagster.product import Product, Refusals, load_product, sample_product_file
 from supportbot_dagster.refusals.families import (
     CATEGORIES,
     MAX_WORDS,
@@ -15,6 +15,7 @@ from supportbot_dagster.refusals.families import (
     lint_deflection,
     load_families,
     opening,
+    product_families,
 )
 
 
@@ -63,9 +64,12 @@ def test_unknown_slots_fail_with_the_known_ones(product: Product) -> None:
         fill("is {price} right", product, 0)
 
 
-@pytest.mark.parametrize("stray", ["{", "}", "{}", "{product.name}", "{0}"])
+@pytest.mark.parametrize(
+    "stray",
+    ["{", "}", "{}", "{product.name}", "{0}", "{plan!x}", "{plan!r}", "{plan:d}", "{plan:{plan}}"],
+)
 def test_stray_braces_fail_in_one_line(product: Product, stray: str) -> None:
-    with pytest.raises(UserError, match=r"stray brace|unknown slot") as caught:
+    with pytest.raises(UserError, match=r"stray brace|unknown slot|more than a name") as caught:
         fill(f"See it. {stray}", product, 0)
     assert "\n" not in str(caught.value)
 
@@ -84,6 +88,20 @@ def test_stray_braces_fail_in_one_line(product: Product, stray: str) -> None:
         ("families:\n  - {id: x, category: missing_feature, questions: [a], absent: [b]}\n",
          "x: a missing_feature has absent and neighbour, and no answer"),
         ("", "the file"),
+        ("families:\n  - {id: x, category: pricing, questions: [a, ' ']}\n",
+         "question 2 of family 'x' is empty. Write it, or take it out."),
+        ("families:\n  - {id: x, category: pricing, questions: ['?!']}\n", "family 'x' is empty"),
+        ("families:\n  - {id: '', category: pricing, questions: [a]}\n",
+         "family 1 has an empty id. Give it a name"),
+        ("families:\n  - {id: x, category: pricing, questions: [a]}\n"
+         "  - {id: x, category: billing, questions: [b]}\n",
+         "two families have the id 'x'. Give one of them another."),
+        ("families:\n  - {id: x, category: pricing, questions: ['{plan!x}']}\n",
+         "family 'x' has more than a name in the slot {plan} of '{plan!x}'. Write {plan}."),
+        ("families:\n  - {id: x, category: pricing, questions: [a], answer: ['{plan:d}']}\n",
+         "family 'x' has more than a name in the slot {plan} of '{plan:d}'. Write {plan}."),
+        ("families:\n  - {id: x, category: pricing, questions: ['{price} a']}\n",
+         "family 'x' has the unknown slot {price} in '{price} a'. Known slots: billing_path"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_told_in_one_line(tmp_path: Path, content: str, said: str) -> None:
@@ -102,3 +120,29 @@ def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "bytes.yaml").write_bytes(b"families: \xff")
     with pytest.raises(UserError, match="is not YAML"):
         load_families(tmp_path / "bytes.yaml")
+    with pytest.raises(UserError, match=r"cannot be read .*Mend refusals\.families"):
+        load_families(tmp_path)
+    (tmp_path / "deep.yaml").write_text("[" * 5000, encoding="utf-8")
+    with pytest.raises(UserError, match="is not YAML"):
+        load_families(tmp_path / "deep.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("families:\n  - {id: pricing-plan-cost, category: pricing, questions: [a]}\n",
+         "the id 'pricing-plan-cost' is a built-in family's. Give yours another."),
+        ("categories:\n  pricing: {lacks: a, opening: b, next_steps: [c]}\nfamilies: []\n",
+         "Take the key categories out"),
+    ],
+)  # fmt: skip
+def test_a_product_s_own_file_neither_takes_nor_changes_what_is_built_in(
+    product: Product, tmp_path: Path, content: str, said: str
+) -> None:
+    path = tmp_path / "families.yaml"
+    path.write_text(content, encoding="utf-8")
+    own = product.model_copy(update={"refusals": Refusals(families=str(path))})
+    with pytest.raises(UserError) as caught:
+        product_families(own)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from supportbot_dagster.dataset.rows import Row, make_row
+from supportbot_dagster.dataset.withheld import is_withheld
 from supportbot_dagster.product import Product, load_product, sample_product_file
 from supportbot_dagster.refusals import near_miss
 from supportbot_dagster.refusals.families import MISSING_FEATURE, Family, lint_deflection, opening
@@ -142,6 +143,20 @@ def test_no_contrast_is_made_of_what_a_section_names_together(
     assert before == {item.id for item in contrast_families([], [*DOCS, elsewhere])[0]}
 
 
+def test_one_at_a_time_does_not_speak_of_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_miss, "MOST_OF_A_THING", 99)
+    monkeypatch.setattr(near_miss, "ENOUGH", 99)
+    single = section("webhooks.html#back", "Get it back", "Click Restore beside the webhook.")
+    families, _ = contrast_families([], [*DOCS, single])
+    (restore,) = [item for item in families if item.id == "near-bulk-restore-webhooks"]
+    assert "How do I bulk-restore webhooks?" in restore.questions
+    assert not any("bulk-restore a " in text for text in restore.questions)
+    for more in ("Mark several of the webhooks to restore them.", "Restore webhooks at once."):
+        spoken = section("webhooks.html#more", "More", more)
+        ids = {item.id for item in contrast_families([], [*DOCS, single, spoken])[0]}
+        assert "near-bulk-restore-webhooks" not in ids
+
+
 def test_few_are_made_and_not_all_of_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
     families, _ = contrast_families([], DOCS)
     assert 0 < len(families) <= near_miss.MOST_OF_A_THING
@@ -187,6 +202,21 @@ def test_the_answer_names_the_nearest_thing_and_passes_the_lint(product: Product
         answer = contrast_answer(product, heading, f"{URL}webhooks.html#create")
         assert lint_deflection(answer, begins) is None, answer
         assert "d.example/help/webhooks.html#create;" in answer
+
+
+def test_a_withheld_neighbour_is_not_named(product: Product) -> None:
+    settings = product.dataset.model_copy(update={"withheld": 0.5})
+    some = product.model_copy(update={"dataset": settings})
+    begins = opening(MISSING_FEATURE, some)
+    named = 0
+    for number in range(20):
+        key = f"{URL}page.html#s{number}"
+        answer = contrast_answer(some, "Create a webhook", key, number)
+        assert lint_deflection(answer, begins) is None
+        withheld = is_withheld(key, 0.5, settings.seed)
+        assert ("Create a webhook" in answer, f"s{number}" in answer) == (not withheld,) * 2
+        named += not withheld
+    assert 0 < named < 20
 
 
 def test_a_missing_feature_needs_its_proof() -> None:

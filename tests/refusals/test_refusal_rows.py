@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from supportbot_dagster.crawl import crawl
+from supportbot_dagster.dataset.withheld import addresses, is_withheld, names_withheld
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.product import Product, Refusals, load_product, sample_product_file
 from supportbot_dagster.refusals.families import (
@@ -99,7 +100,7 @@ def test_a_bare_or_badly_opened_answer_is_told_with_its_family(
         ("I do not have access to prices. See the pricing page.", "does not begin with"),
     ):
         text = fault(own(answer=[answer]))
-        assert "refusal family mine" in text
+        assert "families.yaml: refusal family mine" in text
         assert problem in text
 
 
@@ -135,8 +136,31 @@ def test_the_sample_s_missing_features_are_missing(
     missing = [row for row in result.rows if row.style == MISSING_FEATURE]
     assert all(row.source.startswith(f"{MISSING_FEATURE}/sample-") for row in missing)
     assert len(missing) > 150
-    keys = {section.key.removeprefix("https://") for section in sections}
-    assert all(any(f"see {key};" in row.output for key in keys) for row in missing)
+    settings = product.dataset
+    keys = {
+        section.key.removeprefix("https://")
+        for section in sections
+        if not is_withheld(section.key, settings.withheld, settings.seed)
+    }
+    naming = [row for row in missing if any(f"see {key};" in row.output for key in keys)]
+    assert len(naming) > 0.85 * len(missing), "few have a neighbour that is withheld"
+
+
+def test_no_deflection_names_a_withheld_section(
+    product: Product, sections: list[SectionText]
+) -> None:
+    for share in (0.05, 0.5):
+        settings = product.dataset.model_copy(update={"withheld": share})
+        some = product.model_copy(update={"dataset": settings})
+        withheld = [one for one in sections if is_withheld(one.key, share, settings.seed)]
+        named = addresses(one.key for one in withheld)
+        rows = build_refusal_rows(some, sections).rows
+        assert not [row for row in rows if names_withheld(row.output, named)]
+        titles = {one.heading_path[-1] for one in withheld} - {
+            one.heading_path[-1] for one in sections if one not in withheld
+        }
+        assert not [row for row in rows if any(f'"{title}"' in row.output for title in titles)]
+        assert len(rows) == len(build_refusal_rows(product, sections).rows), "none is lost"
 
 
 def test_near_copies_of_another_family_are_counted(

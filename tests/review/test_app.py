@@ -203,3 +203,22 @@ def test_keeping_a_changed_text_keeps_the_change(client: FlaskClient, store: Ver
     assert store.current()[CANDIDATES[0].key].answer == "Open it.\nThen save."
     post(client, path, decision="keep", question=pair.question, answer=pair.answer)
     assert store.current()[CANDIDATES[0].key].decision == "keep"
+
+
+def test_verdicts_that_cannot_be_kept_are_told_in_one_line(tmp_path: Path) -> None:
+    broken = tmp_path / "review.sqlite"
+    client = client_of(VerdictStore(broken))
+    key, sent = CANDIDATES[0].key, token(client)
+    broken.mkdir()
+    for answer in (
+        client.get("/", base_url="http://127.0.0.1:8787"),
+        client.post(
+            f"/candidate/{key}",
+            data={"token": sent, "decision": "keep"},
+            base_url="http://127.0.0.1:8787",
+        ),
+    ):
+        assert answer.status_code == 503
+        assert f"{broken} cannot be" in answer.text
+        assert answer.text.count("\n") == 1
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,3 +136,61 @@ def test_a_file_without_its_table_holds_no_verdict_and_a_broken_one_is_told(
     with pytest.raises(UserError, match=r"review\.sqlite cannot be read") as caught:
         VerdictStore(born).current()
     assert "\n" not in str(caught.value)
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    broken = tmp_path / "broken.sqlite"
+    broken.write_bytes(b"no database at all " * 99)
+    for path in (tmp_path / "file" / "review.sqlite", tmp_path / "folder", broken):
+        store = VerdictStore(path)
+        for act in (
+            store.check_writable,
+            lambda store=store: store.give([verdict_on(candidate(1), "keep", "ann")]),
+            lambda store=store: store.undo("ann", set()),
+        ):
+            with pytest.raises(UserError, match=r"cannot be written \(.*Mend the perm") as caught:
+                act()
+            assert str(path) in str(caught.value)
+            assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_may_only_be_read_is_told_in_one_line(store: VerdictStore) -> None:
+    store.give([verdict_on(candidate(1), "keep", "ann")])
+    connect = sqlite3.connect
+
+    def read_only(path: Path, **options: Any) -> sqlite3.Connection:
+        return connect(f"file:{path}?mode=ro", uri=True, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sqlite3, "connect", read_only)
+        assert len(store.current()) == 1
+        with pytest.raises(UserError, match=r"cannot be written .*readonly database"):
+            store.give([verdict_on(candidate(2), "keep", "ann")])
+    assert len(store.current()) == 1
+
+
+def test_opening_the_page_makes_the_file_and_no_verdict(store: VerdictStore) -> None:
+    store.check_writable()
+    assert store.current() == {}
+    assert store.version() == "none"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"markdown": None}, "line 1 of the candidates is damaged (TypeError in 'markdown')"),
+        ({"heading_path": 7}, "TypeError"),
+        ({"pairs": [{"question": "x"}]}, "KeyError 'answer'"),
+        ({"pairs": ["x"]}, "TypeError"),
+    ],
+)
+def test_candidates_that_are_damaged_are_told_with_their_line(
+    changes: dict[str, Any], said: str
+) -> None:
+    (record,) = to_records([candidate(1)])
+    with pytest.raises(UserError) as caught:
+        from_records([{**record, **changes}])
+    assert said in str(caught.value)
+    assert "Materialize synthesized_pairs for that month again." in str(caught.value)

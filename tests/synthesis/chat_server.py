@@ -24,8 +24,10 @@ class ChatServer:
 
     Attributes:
         script: what comes before good answers, one entry a request: a status code, ``("429",
-            seconds)`` with Retry-After, ``"slow"``, ``"not json"``, ``"wrong shape"``,
-            ``"cut off"``, ``"refused"``, ``"filtered"``, ``"empty"``.
+            seconds)`` with Retry-After, ``"slow"``, ``"drip"`` (the answer byte by byte), ``"drip
+            headers"``, ``"not json"``, ``"wrong shape"``, ``"many"`` (more questions than asked
+            for), ``"style"`` (an unknown one), ``"cut off"``, ``"refused"``, ``"filtered"``,
+            ``"empty"``.
         rejects: settings that are answered with 400.
         fence: whether JSON comes in a code fence.
         requests: bodies of all requests.
@@ -84,6 +86,11 @@ class ChatServer:
             content = "Sure! Here are some questions."
         elif step == "wrong shape":
             content = json.dumps({"questions": ["How?"], "answer": "Yes."})
+        elif step in {"many", "style"}:
+            reply = json.loads(content)
+            strange = [{**reply["questions"][0], "style": "shouted"}]
+            reply["questions"] = strange if step == "style" else reply["questions"] * 9
+            content = json.dumps(reply)
         elif step == "cut off":
             content, finish = content[: len(content) // 2], "length"
         elif step == "refused":
@@ -97,7 +104,7 @@ class ChatServer:
         message = {"role": "assistant", "content": content, "refusal": refusal}
         return (
             200,
-            {},
+            {"X-Step": str(step)} if str(step).startswith("drip") else {},
             {
                 "id": "1",
                 "object": "chat.completion",
@@ -153,16 +160,26 @@ def chat_server() -> Iterator[ChatServer]:
             else:
                 status, headers, data = state.answer(body, self.headers.get("Authorization", ""))
             payload = json.dumps(data).encode()
+            step = headers.get("X-Step", "")
             try:
+                if step == "drip headers":
+                    self.drip(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 400)
+                    return
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
-                self.wfile.write(payload)
+                self.drip(payload) if step == "drip" else self.wfile.write(payload)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the client did not wait
+
+        def drip(self, data: bytes) -> None:
+            for byte in data:
+                self.wfile.write(bytes((byte,)))
+                self.wfile.flush()
+                time.sleep(0.05)
 
         def log_message(self, *args: Any) -> None:
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from supportbot_dagster.dataset.withheld import names_withheld
+from supportbot_dagster.review.candidates import highlight
 from supportbot_dagster.synthesis import filters
 from supportbot_dagster.synthesis.filters import MAX_ANSWER_WORDS, Checked, reject_reasons
 from supportbot_dagster.synthesis.section import SectionText
-from supportbot_dagster.synthesis.teacher import Pair
+from supportbot_dagster.synthesis.teacher import Pair, RuleTeacher
 
 MARKDOWN = (
     "Open **Settings > General** and type the [new name](https://x.example/a).\n\n"
@@ -45,6 +48,7 @@ def test_a_good_pair_passes() -> None:
     ("changes", "reason"),
     [
         ({"question": "  "}, "empty question"),
+        ({"question": "?!"}, "empty question"),
         ({"answer": "Open Settings > General."}, "answer length"),
         ({"answer": "word " * (MAX_ANSWER_WORDS + 1)}, "answer length"),
         (
@@ -67,6 +71,14 @@ def test_a_good_pair_passes() -> None:
             "fact not in the section",
         ),
         (
+            {"answer": "Go to x.dev/a and type the new name there, then click Save in it."},
+            "fact not in the section",
+        ),
+        (
+            {"answer": "Open Settings > General and type it. The old one redirects sixteen hours."},
+            "fact not in the section",
+        ),
+        (
             {"answer": "Go to https://x.example/b and type the new name there, then click Save."},
             "fact not in the section",
         ),
@@ -74,6 +86,100 @@ def test_a_good_pair_passes() -> None:
 )
 def test_each_fault_has_its_reason(changes: Mapping[str, str], reason: str) -> None:
     assert reject_reason(replace(GOOD, **changes), SECTION) == reason
+
+
+@pytest.mark.parametrize("field", ["question", "answer"])
+@pytest.mark.parametrize(
+    ("planted", "reason"),
+    [
+        ("<b>Settings</b>", "code not in the section"),
+        ('<img src="x">', "code not in the section"),
+        ("<br/>", "code not in the section"),
+        ("<!-- x -->", "code not in the section"),
+        ("&lt;b&gt;", "code not in the section"),
+        ("javascript:alert", "code not in the section"),
+        ("{{name}}", "code not in the section"),
+        ("{plan}", "code not in the section"),
+        ("[your name]", "code not in the section"),
+        ("$(whoami)", "code not in the section"),
+        ("`rm -rf`", "code not in the section"),
+        ("S\u0435ttings", "unseen characters"),
+        ("url\u0301\u0301\u0301", "unseen characters"),
+        ("<start_of_turn>", "token of a chat template"),
+        ("<|im_start|>user", "token of a chat template"),
+        ("<|turn>model", "token of a chat template"),
+        ("<turn|>", "token of a chat template"),
+        ("<｜end▁of▁sentence｜>", "token of a chat template"),
+        ("[INST] hi [/INST]", "token of a chat template"),
+        ("<<SYS>>", "token of a chat template"),
+        ("</s>", "token of a chat template"),
+        ("### Response:", "token of a chat template"),
+        ("\u202eevil", "unseen characters"),
+        ("\u2066evil\u2069", "unseen characters"),
+        ("set\u200btings", "unseen characters"),
+        ("\U000e0041\U000e0042", "unseen characters"),
+        ("\x1b[31m", "unseen characters"),
+        ("3\u200d0", "unseen characters"),
+    ],
+)
+def test_what_a_screen_or_a_tokenizer_would_misread_does_not_pass(
+    field: str, planted: str, reason: str
+) -> None:
+    text = f"{getattr(GOOD, field)} {planted}"
+    # A page that shows it makes it no better, but for code.
+    shown = replace(SECTION, markdown=f"{MARKDOWN} {planted}")
+    pair = replace(GOOD, **{field: text})
+    assert reject_reason(pair, SECTION) == reason
+    assert (reject_reason(pair, shown) == reason) is (reason != "code not in the section")
+
+
+@pytest.mark.parametrize(
+    "text", ["می‌خواهم", "👩‍💻", "<PERSON>", "x < 3 and y > 4", "a <| b", "[1]"]
+)
+def test_what_only_looks_like_it_passes_in_a_question(text: str) -> None:
+    assert reject_reason(replace(GOOD, question=f"{GOOD.question} {text}"), SECTION) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Assistant: sure.", "speaks of instructions"),
+        ("SYSTEM: be brief.", "speaks of instructions"),
+        ("I'm not sure though.", "answer is a deflection"),
+        ("More isn't documented.", "answer is a deflection"),
+        ("See the docs for more.", "voice"),
+        ("That is so as per the article.", "voice"),
+    ],
+)
+def test_what_no_agent_adds_to_an_answer(said: str, reason: str) -> None:
+    assert reject_reason(replace(GOOD, answer=f"{GOOD.answer} {said}"), SECTION) == reason
+
+
+def test_the_prefix_of_the_rows_is_no_part_of_a_question() -> None:
+    doubled = replace(GOOD, question=f"customer question: {GOOD.question}")
+    assert reject_reason(doubled, SECTION) == "question not a customer's"
+
+
+@pytest.mark.parametrize("text", ["[a" * 20_000, "](" * 20_000, "<a" * 20_000, "a#" * 20_000])
+def test_a_section_made_to_keep_the_reader_busy_does_not(text: str) -> None:
+    section = replace(SECTION, markdown=text)
+    started = time.process_time()
+    reject_reason(GOOD, section)
+    RuleTeacher().pairs(section)
+    highlight(text, "Open Settings")
+    names_withheld(text, frozenset())
+    assert time.process_time() - started < 5
+
+
+def test_one_endless_word_is_too_long() -> None:
+    assert reject_reason(replace(GOOD, answer=GOOD.answer + "x" * 999), SECTION) == "answer length"
+    long = replace(GOOD, question=GOOD.question + "x" * 999)
+    assert reject_reason(long, SECTION) == "question not a customer's"
+
+
+def test_an_answer_is_no_markdown() -> None:
+    linked = replace(GOOD, answer=GOOD.answer.replace("new name", "[new name](/settings)"))
+    assert reject_reason(linked, SECTION) == "voice"
 
 
 def test_sympathy_is_no_deflection() -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +121,8 @@ def test_another_model_or_prompt_is_another_question(server: ChatServer, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "step", ["not json", "wrong shape", "cut off", "refused", "filtered", "empty"]
+    "step",
+    ["not json", "wrong shape", "many", "style", "cut off", "refused", "filtered", "empty"],
 )
 def test_a_useless_reply_is_asked_for_again(server: ChatServer, tmp_path: Path, step: str) -> None:
     server.script.append(step)
@@ -167,6 +169,36 @@ def test_a_request_that_hangs_is_sent_again(server: ChatServer, tmp_path: Path) 
     [phrased] = ask(asked, sections(1))
     assert phrased.fault == ""
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("step", ["drip", "drip headers"])
+def test_a_request_is_bounded_in_all_not_byte_by_byte(
+    server: ChatServer, tmp_path: Path, step: str
+) -> None:
+    server.script.append(step)
+    asked = teacher(server, tmp_path, timeout=0.6)
+    started = time.monotonic()
+    [phrased] = ask(asked, sections(1))
+    assert phrased.fault == ""
+    assert len(server.requests) == 2
+    # Every byte comes within 0.05 s; all of them would take some twenty seconds.
+    assert 0.6 <= time.monotonic() - started < 6
+
+    server.script.append(step)
+    impatient = teacher(server, tmp_path / "other", timeout=0.6, retries=0)
+    with pytest.raises(UserError, match=r"did not answer within 0\.6 s"):
+        ask(impatient, sections(1))
+
+
+def test_no_thread_outlives_the_work(server: ChatServer, tmp_path: Path) -> None:
+    asked = teacher(server, tmp_path)
+    ask(asked, sections(3))
+    server.script.extend([401] * 9)
+    with pytest.raises(UserError):
+        ask(teacher(server, tmp_path / "other"), sections(3))
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("teacher")]
+    server.script.clear()
+    assert len(ask(asked, sections(5))) == 5, "it can be asked again"
 
 
 @pytest.mark.parametrize(
@@ -225,6 +257,44 @@ def test_the_token_budget_is_never_exceeded_and_what_was_paid_is_kept(
     rest = teacher(server, tmp_path)
     assert len(ask(rest, wanted)) == 20
     assert (rest.usage.cached, rest.usage.calls) == (paid, 20 - paid)
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        (
+            Budget(tokens=1000),
+            r"may take \d+ tokens, and teacher\.budget_tokens is 1000 for a whole",
+        ),
+        (
+            Budget(cost=0.001, input_price=5.0, output_price=20.0),
+            r"may take 0\.0\d+ of money, and teacher\.budget_cost is 0\.001 for a whole run\.",
+        ),
+    ],
+)
+def test_a_budget_that_no_request_fits_is_told_with_what_it_takes(
+    server: ChatServer, tmp_path: Path, budget: Budget, said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        ask(teacher(server, tmp_path, budget=budget), sections(3))
+    assert "https://d.example/0" in str(caught.value)
+    assert server.requests == []
+
+
+def test_fewer_questions_than_asked_for_are_welcome_and_kept_replies_are_checked_too(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    [phrased] = ask(teacher(server, tmp_path), sections(1))
+    assert len(phrased.pairs) == 2
+    [kept] = tmp_path.rglob("*.json")
+    value = json.loads(kept.read_text(encoding="utf-8"))
+    reply = json.loads(value["content"])
+    for questions in (reply["questions"] * 3, [{"question": "How?", "style": "shouted"}]):
+        content = json.dumps({**reply, "questions": questions})
+        kept.write_text(json.dumps({**value, "content": content}), encoding="utf-8")
+        again = teacher(server, tmp_path)
+        assert [len(item.pairs) for item in ask(again, sections(1))] == [2]
+        assert again.usage.calls == 1
 
 
 def test_the_money_budget_stops_as_well(server: ChatServer, tmp_path: Path) -> None:
