@@ -9,6 +9,7 @@ spaCy cost seconds to import and the code location must load without them.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -200,28 +201,39 @@ class Analyzed:
     results: list[Any]
 
 
-def settle(scan: Scan, finds: Sequence[Find], runs: Iterable[Tagged]) -> Iterator[Find]:
+def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Find]:
     """What counts, of the rules' finds and the tagger's runs.
 
     The tagger decides; where it agrees with a rule that knows the form of the whole value, the
-    rule's bounds are taken. What is the vendor's stays.
+    rule's bounds are taken. What is the vendor's stays, and so does what touches a placeholder.
     """
-    whole = [find for find in finds if find[0] in _WHOLE]
-    taken: set[Find] = set()
+    if not runs:
+        return []
+    ordered = sorted(finds, key=lambda find: find[1])
+    starts = [find[1] for find in ordered]
+    longest = max((find[2] - find[1] for find in finds), default=0)
+    urls = _vendors_urls(scan)
+    counted: list[Find] = []
     for run in runs:
+        first = bisect_left(starts, run.start - longest)
+        near = ordered[first : bisect_left(starts, run.end, lo=first)]
+        around = [find for find in near if find[2] > run.start]
         if is_vendors(scan, run.start, run.end):
             continue
-        if _in_vendors_url(scan, run) and not any(
-            find[1] < run.end and find[2] > run.start for find in finds
-        ):
+        if scan.lower[run.start : run.end].strip(":/") in {"http", "https", "www"}:
             continue
-        around = [find for find in whole if find[1] < run.end and find[2] > run.start]
-        fitting = [find for find in around if 2 * _shared(find, run) >= find[2] - find[1]]
-        taken.update(fitting)
+        if not around and (_within(urls, run) or _beside_mask(scan.text, run)):
+            continue
+        fitting = [
+            find
+            for find in around
+            if find[0] in _WHOLE and 2 * _shared(find, run) >= find[2] - find[1]
+        ]
+        counted += fitting
         if not any(find[1] <= run.start and run.end <= find[2] for find in fitting):
-            # the score carries how sure the tagger is, between the rules' and that of known names
-            yield run.entity, run.start, run.end, 0.5 + 0.3 * run.chance
-    yield from taken
+            # the score carries how sure the tagger is, below that of known names
+            counted.append((run.entity, run.start, run.end, 0.5 + 0.3 * run.chance))
+    return list(dict.fromkeys(counted))
 
 
 def _shared(find: Find, run: Tagged) -> int:
@@ -234,33 +246,34 @@ def is_vendors(scan: Scan, start: int, end: int) -> bool:
     vendor = scan.vendor
     if value in vendor.words or value == vendor.name or vendor.owns_host(value):
         return True
-    if not vendor.emails or "@" not in scan.lower[max(0, start - 64) : end + 64]:
-        return False
-    return any(
-        at <= start and end <= at + len(mail)
-        for mail in vendor.emails
-        for at in _places(scan.lower, mail)
-    )
+    around = scan.lower[max(0, start - 64) : end + 64]
+    return "@" in around and any(value in mail and mail in around for mail in vendor.emails)
 
 
+_SPACE = re.compile(r"\s")
 _URL = re.compile(r"(?:https?://)?((?:[\w\-]+\.)+[a-z]{2,})/[^\s<>\"')]*")
 
 
-def _in_vendors_url(scan: Scan, run: Tagged) -> bool:
-    """Whether a run lies in a URL of the vendor, whose paths its docs and app are made of."""
+def _vendors_urls(scan: Scan) -> list[tuple[int, int]]:
+    """The URLs of the vendor, whose paths its docs and app are made of."""
     if not scan.vendor.domains:
+        return []
+    matches = _URL.finditer(scan.lower)
+    return [match.span() for match in matches if scan.vendor.owns_host(match[1])]
+
+
+def _within(spans: Sequence[tuple[int, int]], run: Tagged) -> bool:
+    at = bisect_right(spans, run.start, key=lambda span: span[0]) - 1
+    return at >= 0 and run.end <= spans[at][1]
+
+
+def _beside_mask(text: str, run: Tagged) -> bool:
+    """Whether a run touches what is redacted already: the rest of a URL or of a code."""
+    if MASK not in text:
         return False
-    return any(
-        match.start() <= run.start and run.end <= match.end() and scan.vendor.owns_host(match[1])
-        for match in _URL.finditer(scan.lower)
-    )
-
-
-def _places(text: str, part: str) -> Iterator[int]:
-    at = text.find(part)
-    while at >= 0:
-        yield at
-        at = text.find(part, at + 1)
+    before = _SPACE.split(text[max(0, run.start - 200) : run.start])[-1]
+    after = _SPACE.split(text[run.end : run.end + 200], maxsplit=1)[0]
+    return MASK in before or MASK in after
 
 
 class Rules:

@@ -2,7 +2,7 @@
 
 What lives here: :class:`Known` and the index that finds known names in any case, with or without
 accents, and tells "Mark" from "mark". What does not: names that only context gives away
-(:mod:`supportbot_dagster.tickets.persons`, :mod:`supportbot_dagster.tickets.companies`).
+(:mod:`supportbot_dagster.tickets.tagger`).
 """
 
 from __future__ import annotations

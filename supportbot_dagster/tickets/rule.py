@@ -20,42 +20,6 @@ from functools import cached_property
 from typing import Any
 
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import THING, fold, words
-
-_TOKEN = re.compile(r"[^\W\d_]+(?:['\-][^\W\d_]+)*")
-_CODE_BEFORE = frozenset("._@\\#&$%<={~0123456789")
-_CODE_AFTER = frozenset("_@=0123456789")
-_STARTS = re.compile(r"[.!?:;\n\u2022>|*\[{\u2192]|(?:^|\s)[\-/]{1,3}\s?$|[\"(]")
-
-
-class Token:
-    """A word of a text and what can be said of it by itself.
-
-    Attributes:
-        start: where it begins in the text.
-        end: where it ends, a genitive's ``'s`` not included.
-        text: as written.
-        low: folded.
-        kind: bits of :attr:`supportbot_dagster.tickets.words.Words.kinds`.
-        cap: whether it begins with a capital.
-        gap: what stands between the word before and this one.
-        first: whether a sentence, a quotation or an item begins here, where any word may have
-            a capital.
-        code: whether it is a part of something longer: an address, a path, a variable.
-    """
-
-    __slots__ = ("cap", "code", "end", "first", "gap", "kind", "low", "start", "text")
-
-    def __init__(self, start: int, text: str, low: str, kind: int, gap: str) -> None:
-        self.start = start
-        self.end = start + len(text)
-        self.text = text
-        self.low = low
-        self.kind = kind
-        self.cap = text[0].isupper()
-        self.gap = gap
-        self.first = gap != " " and (not gap or _STARTS.search(gap) is not None)
-        self.code = False
 
 
 @dataclass(frozen=True)
@@ -79,56 +43,12 @@ class Scan:
     memo: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
-    def tokens(self) -> list[Token]:
-        """The words of the text."""
-        kinds, kind, own = words().kinds, words().kind, self.vendor.words
-        text, lower = self.text, self.lower
-        found: list[Token] = []
-        last = 0
-        size = len(text)
-        for match in _TOKEN.finditer(text):
-            start, end = match.span()
-            low = lower[start:end]
-            word = text[start:end]
-            if low[-2:] == "'s":
-                word, low = word[:-2], low[:-2]
-            bits = kinds.get(low)
-            if bits is None:
-                bits = kind(low)
-            if low in own:
-                bits |= THING
-            token = Token(start, word, low, bits, text[last:start])
-            before = text[start - 1] if start else " "
-            after = text[end] if end < size else " "
-            if before != " " and before in _CODE_BEFORE:
-                # "J.R. Hartley" and "...and" are no code
-                token.code = before != "." or not (
-                    start >= 2
-                    and ((text[start - 2].isupper() and token.cap) or text[start - 2] == ".")
-                )
-            if after != " " and not token.code:
-                if after in _CODE_AFTER:
-                    token.code = True
-                elif after == "-" and text[end + 1 : end + 2].isdigit() and word.isupper():
-                    token.code = True  # ENG-142
-                elif after in "./\\" and end + 1 < size and len(word) > 1:
-                    follow = text[end + 1]
-                    token.code = follow.isalnum() and not (
-                        after == "/" and token.cap and follow.isupper()
-                    )
-            found.append(token)
-            last = end
-        return found
-
-    @cached_property
     def features(self) -> frozenset[str]:
         """What the text holds, for the prefilter: see :data:`FEATURES`."""
         lower = self.lower
         found = {name for name, pattern in _FEATURES if pattern.search(lower)}
         if any(len(word) >= _RUN for word in lower.split()):
             found.add("run32")
-        if _MADE.search(self.text):
-            found.add("made")
         if self.digits:
             numbers = " ".join(_WITH_DIGIT.findall(self.text))
             found.update(name for name, pattern in _SHAPES if pattern.search(numbers))
@@ -162,42 +82,21 @@ _FEATURES = (
     ("hexes", re.compile(r"[:\-.][0-9a-f]{2,4}[:\-.][0-9a-f]{2}")),
     ("colons", re.compile(r":[0-9a-f]{0,4}:")),
     ("coded", re.compile(r"[^\W\d_][ \-_/#.]?\d")),
-    (
-        "street",
-        re.compile(
-            r"(?:utca|ulica|katu|gatan?|vagen|vej|gade|veien|straat|laan|weg|strase|strasse|sokak|caddesi|"
-            r"str|gasse|platz|allee|gracht|ring|damm|ufer|steig|graben|markt|plein|kade|singel|dijk|dreef|"
-            r"steeg|gata|vag|vegen|kuja|korut|tere|sokagi|bulvari)\.? \d"
-        ),
-    ),
 )
-_MADE = re.compile(r"[A-Za-z0-9]_[A-Za-z0-9]|[a-z][A-Z][a-z]|\w#\d")
 _WITH_DIGIT = re.compile(r"(?<!\S)[^\s\d]*+\d\S*")
 _SHAPES = (
     # of the words that hold a digit, next to each other: a few characters instead of the whole text
-    ("postcode", re.compile(r"[A-Z]\d[A-Z\d]? \d[A-Z]|0AA")),
-    ("four", re.compile(r"\d{4}")),
-    ("date", re.compile(r"\d[./\-]\d{1,2}[./\-]\d|\d{3}-\d{4}")),
-    ("parts", re.compile(r"[A-Z0-9]\.[A-Z0-9]|\d:\d\d-|\d/\d\d")),
-    ("turns", re.compile(r"\d[A-Z]+\d|[A-Z]\d+[A-Z]")),
-    ("lettered", re.compile(r"[a-z][a-z._]{2,}\d")),
     ("five", re.compile(r"\d(?:[ .\-+*A-Z]{0,2}\d){4}")),
     ("seven", re.compile(r"\d(?:[ ()./\-]{0,3}\d){6}")),
     ("twelve", re.compile(r"\d(?:[ \-]{0,2}\d){11}")),
-    ("sort", re.compile(r"\d\d-\d\d-\d\d")),
-    ("degrees", re.compile(r"\d\.\d{4}")),
     ("social", re.compile(r"\d{3}[- ]\d\d[- ]\d{4}")),
-    ("dashed", re.compile(r"[A-Za-z0-9]{3}-[A-Za-z0-9]{3}")),
-    ("licence", re.compile(r"[A-Z0-9]{2}-[A-Z0-9]{3,6}-[A-Z0-9]{3}")),
     ("hex", re.compile(r"[0-9a-fA-F]{16}")),
     ("long", re.compile(r"[\w+/\-]{24}")),
     ("hosted", re.compile(r"\d-\d{1,3}-\d{1,3}-\d")),
-    ("value", re.compile(r"\d\S*\d\S*\d|[A-Z0-9]{6}")),
     ("iban", re.compile(r"[A-Z]{2}\d{2}")),
-    ("post", re.compile(r"[A-Z]\d|\d[A-Z]|\d{4}|\d{3} \d{2}|\d{2}-\d{3}")),
     ("state", re.compile(r"[A-Z]\d|\d[A-Z]|\d\.\d{3}\.\d|\d{6}[\-+]\d|\d{3} \d\d \d\d")),
 )
-FEATURES = frozenset({name for name, _ in (*_FEATURES, *_SHAPES)} | {"made", "run32"})
+FEATURES = frozenset({name for name, _ in (*_FEATURES, *_SHAPES)} | {"run32"})
 """Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of
 hexadecimal digits, colons with such between them, a letter next to a digit, a street's word and a
 number, an underscore, a capital or a sign amid a word, a word of 32 characters; and what the words
@@ -264,15 +163,6 @@ class Rule:
 def regex(pattern: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
     """A compiled pattern; ``^`` and ``$`` are those of a line. Case is ignored by default."""
     return re.compile(pattern, flags | re.MULTILINE)
-
-
-def folded_regex(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """A pattern for the folded text: several times as fast as one that ignores case.
-
-    It is written in lower case; letters with accents lose them as the text does.
-    """
-    plain = re.sub(r"\\u([0-9a-f]{4})", lambda match: fold(chr(int(match[1], 16))), pattern)
-    return re.compile(plain, flags | re.MULTILINE)
 
 
 def joined(heads: str, tails: str) -> frozenset[str]:
@@ -379,7 +269,7 @@ _MESSAGE = re.compile(r"[A-Z]{2,5}-?\d{3,5}")
 _MESSAGE_BEFORE = re.compile(
     r"(?:\b(?:says?|gives?|gave|shows?|showed|returns?|returned|throws?|threw|prints?|printed|logs|"
     r"get|gets|got|with|(?:with|error|exit|status|fault|result|err) code|reason|problem|fault|"
-    r"error(?: is(?: always)?)?|always|alwyas|warning|message|"
+    r"error(?: is(?: always)?)?|always|warning|message|"
     r"exception|err|errno)[\"']?[ ]?[:=]?[ ]?[\"'(]{0,2})$"
 )
 _MESSAGE_SAYS = re.compile(
@@ -400,14 +290,6 @@ def is_message(scan: Scan, start: int, value: str) -> bool:
         return False
     # what a paper says is its number
     return _MESSAGE_SAYS.search(before) is None or _ON_PAPER.search(before) is None
-
-
-def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """The last place of a pattern in a text."""
-    found = None
-    for match in pattern.finditer(text):
-        found = match
-    return found
 
 
 def digits_of(text: str) -> str:

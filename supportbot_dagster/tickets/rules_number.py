@@ -671,11 +671,6 @@ def _is_phone(match: re.Match[str], scan: Scan) -> bool:
     return len(digits) == 10 and digits[0] in "6789" and digits not in "98765432109876"
 
 
-def _is_short_phone(match: re.Match[str], scan: Scan) -> bool:
-    digits = digits_of(value_of(match))
-    return 5 <= len(digits) <= 15 and not re.fullmatch(r"(?:19|20)\d\d", digits)
-
-
 _DIGIT_WORD = r"(?:zero|oh|o|one|two|three|four|five|six|seven|eight|nine|double|triple|hundred)"
 PHONE = [
     Rule(

@@ -38,6 +38,12 @@ Find = tuple[str, int, int, float]
 """What a rule found: entity, start, end and score."""
 
 _TOKEN = re.compile(rf"{MASK}+|[^\W\d_]+|\d+|\n|[^\w\s]|_")
+_GLUE = frozenset("-_@!#$*+")
+"""Marks that hold the pieces of one value together."""
+_MAIL = _GLUE | {"."}
+_KEY = re.compile(r"[A-Z]{2,6}-\d{1,3}")
+_KEY_LIMIT = 0.6
+"""The keys of issues and pages look like short references; these take a surer tagger."""
 _REMEMBERED = 50_000
 _AT_ONCE = 2_000
 """Characters of the texts read together, so that the arrays stay in the processor's cache."""
@@ -330,8 +336,7 @@ def decode(
     """Runs of personal tokens.
 
     A token is personal if the chance that it is exceeds ``alone``, or ``found`` where a rule found
-    it. Letters and digits that touch are one word and go together, and so does a mark between two
-    such words of one entity.
+    it. What touches is told apart as :func:`_settle_pieces` says.
 
     Args:
         text: the text.
@@ -351,8 +356,8 @@ def decode(
         for index in within(tokens, begin, stop):
             limits[index] = found
     sure = [float(value) for value in personal]
-    hidden = [value > limit for value, limit in zip(sure, limits, strict=True)]
-    _join_words(text, tokens, hidden)
+    hidden = _settle_pieces(text, tokens, sure, limits)
+    _fill_addresses(text, tokens, chances, hidden)
     result: list[Tagged] = []
     index = 0
     while index < len(tokens):
@@ -377,25 +382,70 @@ def decode(
     return result
 
 
-def _join_words(text: str, tokens: Sequence[tuple[int, int]], hidden: list[bool]) -> None:
-    """What touches a hidden token without a mark between is hidden as well."""
-    for order in (range(1, len(tokens)), range(len(tokens) - 2, -1, -1)):
-        step = -1 if order.step > 0 else 1
-        for at in order:
-            other = at + step
-            if hidden[other] and not hidden[at]:
-                left, right = min(at, other), max(at, other)
-                touch = tokens[left][1] == tokens[right][0]
-                if touch and text[tokens[at][0]].isalnum() and text[tokens[other][0]].isalnum():
-                    hidden[at] = True
-    for at in range(1, len(tokens) - 1):
-        if not hidden[at] and hidden[at - 1] and hidden[at + 1]:
-            start, end = tokens[at]
-            hidden[at] = (
-                tokens[at - 1][1] == start
-                and tokens[at + 1][0] == end
-                and text[start] not in "\n,;" + MASK
-            )
+def _settle_pieces(
+    text: str, tokens: Sequence[tuple[int, int]], sure: list[float], limits: list[float]
+) -> list[bool]:
+    """Which tokens are hidden: the pieces of one value are hidden together or not at all.
+
+    Letters, digits and the marks of :data:`_GLUE` that touch are one value, a dot as well where it
+    has an ``@``; how sure the tagger is of it is the mean over its letters and digits.
+    """
+    hidden = [value > limit for value, limit in zip(sure, limits, strict=True)]
+    first = 0
+    while first < len(tokens):
+        stop = first + 1
+        while stop < len(tokens) and tokens[stop][0] == tokens[stop - 1][1]:
+            stop += 1
+        if any(hidden[first:stop]) and not all(hidden[first:stop]):
+            mail = "@" in text[tokens[first][0] : tokens[stop - 1][1]]
+            _settle_run(text, tokens, sure, limits, hidden, first, stop, _MAIL if mail else _GLUE)
+        first = stop
+    return hidden
+
+
+def _settle_run(
+    text: str,
+    tokens: Sequence[tuple[int, int]],
+    sure: list[float],
+    limits: list[float],
+    hidden: list[bool],
+    first: int,
+    stop: int,
+    glue: frozenset[str],
+) -> None:
+    start = first
+    while start < stop:
+        end = start
+        while end < stop and (text[tokens[end][0]].isalnum() or text[tokens[end][0]] in glue):
+            end += 1
+        members = [at for at in range(start, end) if text[tokens[at][0]].isalnum()]
+        if members:
+            low, high = members[0], members[-1] + 1
+            mean = sum(sure[at] for at in members) / len(members)
+            limit = min(limits[low:high])
+            if _KEY.fullmatch(text, tokens[low][0], tokens[high - 1][1]):
+                limit = max(limit, _KEY_LIMIT)
+            hidden[low:high] = [mean > limit] * (high - low)
+        start = end + 1
+
+
+def _fill_addresses(
+    text: str, tokens: Sequence[tuple[int, int]], chances: Any, hidden: list[bool]
+) -> None:
+    """Hide the few words between two parts of an address in one line."""
+    last = -1
+    for at, gone in enumerate(hidden):
+        if not gone or _entity(chances[at]) != "ADDRESS":
+            continue
+        between = range(last + 1, at)
+        if last >= 0 and 0 < len(between) <= 3:
+            gap = text[tokens[last][1] : tokens[at][0]]
+            if not any(mark in gap for mark in "\n.;:!?") and not any(
+                hidden[one] for one in between
+            ):
+                for one in between:
+                    hidden[one] = True
+        last = at
 
 
 def _entity(chances: Any) -> str:

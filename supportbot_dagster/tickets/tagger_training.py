@@ -50,6 +50,7 @@ WIDTH, LAYERS = 96, 4
 EPOCHS = 24
 BATCH = 32
 RATE = 2e-3
+DROPOUT = 0.3
 SLOTS = 52
 """Most features of one token; what is beyond is dropped in training."""
 _NAME_PART = re.compile(r"([^\W\d_](?:[^\W\d_]|['’-])*)")
@@ -283,7 +284,7 @@ def network(width: int, layers: int) -> Any:
             )
             self.bias = nn.Parameter(torch.zeros(layers, width))
             self.out = nn.Linear(width, len(LABELS))
-            self.drop = nn.Dropout(0.2)
+            self.drop = nn.Dropout(DROPOUT)
 
         def _normed(self, values: Any, which: int) -> Any:
             square = values.pow(2).mean(-1, keepdim=True)

@@ -3,7 +3,7 @@
 What lives here: which words are ordinary vocabulary, which are names, which name a tool or a place,
 and the two shadows of a text (punctuation normalised; accents folded as well). What does not:
 any decision about a text; that is made in :mod:`supportbot_dagster.tickets.rules` and
-:mod:`supportbot_dagster.tickets.persons`.
+:mod:`supportbot_dagster.tickets.tagger`.
 """
 
 from __future__ import annotations
