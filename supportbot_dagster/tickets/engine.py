@@ -97,14 +97,17 @@ class Engine:
         ]
 
     def unsure(self, text: str, vendor: Vendor, limit: float) -> list[str]:
-        """Entities that a word of the text may be, with a chance above ``limit``."""
+        """Entities that may be left in a redacted text.
+
+        They are what the tagger gives a chance above ``limit``, and what a rule finds.
+        """
         if self.tagger is None:
             return []
         scan = make_scan(text, vendor, self.prefilter)
         finds = self.rules.finds(scan)
         tokens, chances = self.tagger.chances([scan.text], [finds])[0]
-        runs = decode(scan.text, tokens, chances, finds, limit, limit)
-        return sorted({run.entity for run in runs if not is_vendors(scan, run.start, run.end)})
+        runs = decode(scan.text, tokens, chances, finds, limit, 0.0)
+        return sorted({find[0] for find in settle(scan, finds, runs)})
 
     def analyze(
         self, read: Read, known: KnownIndex | None, found: set[tuple[str, str]]
@@ -205,15 +208,19 @@ def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Fi
     """What counts, of the rules' finds and the tagger's runs.
 
     The tagger decides; where it agrees with a rule that knows the form of the whole value, the
-    rule's bounds are taken. What is the vendor's stays, and so does what touches a placeholder.
+    rule's bounds are taken. A customer's workspace at the vendor goes in any case, because no
+    other text says which host is the vendor's. What is the vendor's stays, and so does what touches
+    a placeholder.
     """
+    counted = [
+        find for find in finds if find[0] == "WORKSPACE_URL" and _at_vendors(scan, find[1], find[2])
+    ]
     if not runs:
-        return []
+        return counted
     ordered = sorted(finds, key=lambda find: find[1])
     starts = [find[1] for find in ordered]
     longest = max((find[2] - find[1] for find in finds), default=0)
     urls = _vendors_urls(scan)
-    counted: list[Find] = []
     for run in runs:
         first = bisect_left(starts, run.start - longest)
         near = ordered[first : bisect_left(starts, run.end, lo=first)]
@@ -234,6 +241,10 @@ def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Fi
             # the score carries how sure the tagger is, below that of known names
             counted.append((run.entity, run.start, run.end, 0.5 + 0.3 * run.chance))
     return list(dict.fromkeys(counted))
+
+
+def _at_vendors(scan: Scan, start: int, end: int) -> bool:
+    return any(domain in scan.lower[start:end] for domain in scan.vendor.domains)
 
 
 def _shared(find: Find, run: Tagged) -> int:

@@ -200,7 +200,7 @@ def _redacted(
 
 _AT_ONCE = 64
 """Rows that are read together."""
-_UNSURE = 0.12
+_UNSURE = 0.06
 """Chance from which a word that stays is doubtful."""
 _DOUBTS = (
     ("long number", re.compile(r"(?<![\w.,\-])\d[\d \-]{6,}\d(?![\w.,\-])")),

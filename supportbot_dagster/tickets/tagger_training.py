@@ -44,10 +44,10 @@ from supportbot_dagster.tickets.tagger import (
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import SURNAME, shadow, words
 
-COPIES = 8
+COPIES = 6
 """Changed copies of each message, beside the message itself."""
 WIDTH, LAYERS = 96, 4
-EPOCHS = 24
+EPOCHS = 16
 BATCH = 32
 RATE = 2e-3
 DROPOUT = 0.3
@@ -512,8 +512,8 @@ def main() -> None:
         metavar="SHARE",
         help="share of the messages that are measured, not taught; nothing is written then",
     )
-    parser.add_argument("--alone", type=float, default=0.3, help="threshold without a rule")
-    parser.add_argument("--found", type=float, default=0.15, help="threshold within a rule's find")
+    parser.add_argument("--alone", type=float, default=0.12, help="threshold without a rule")
+    parser.add_argument("--found", type=float, default=0.05, help="threshold within a rule's find")
     arguments = parser.parse_args()
     files = sorted(TAUGHT.glob("*.jsonl"))
     messages = [message for path in files for message in read_messages(path)]
