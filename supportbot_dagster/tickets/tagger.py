@@ -44,6 +44,10 @@ _MAIL = _GLUE | {"."}
 _KEY = re.compile(r"[A-Z]{2,6}-\d{1,3}")
 _KEY_LIMIT = 0.6
 """The keys of issues and pages look like short references; these take a surer tagger."""
+PLACES = 2 * 2 * 2 * 4 * 6 * 6
+_PLANE = 0xFFFF
+_NEWLINE = ord("\n")
+_STOPS = [ord(mark) for mark in ".!?:;"]
 _REMEMBERED = 50_000
 _AT_ONCE = 2_000
 """Characters of the texts read together, so that the arrays stay in the processor's cache."""
@@ -108,27 +112,51 @@ def own_features(token: str) -> tuple[int, list[int]]:
     return feature(f"word {low}"), [feature(name) for name in names]
 
 
-def place_key(text: str, start: int, end: int, last: int, index: int, left: int) -> int:
-    """What stands around a token, as one number; see :func:`place_features`.
+def place_keys(texts: Sequence[str], tokens: Sequence[Sequence[tuple[int, int]]]) -> Any:
+    """What stands around each token of all texts, one after the other, below :data:`PLACES`."""
+    import numpy as np
 
-    Args:
-        text: the text.
-        start: where the token begins.
-        end: where it ends.
-        last: where the token before ends.
-        index: how many tokens stand before it.
-        left: how many tokens follow.
-    """
-    before = text[max(0, start - 2) : start]
-    opens = not before.strip() or before[0] in ".!?:;"
-    key = 2 * (start == last and start > 0) + (end < len(text) and not text[end].isspace())
-    key = 2 * key + (start == 0 or before[-1] == "\n")
-    key = 4 * key + 2 * opens + text[start].isupper()
-    return (key * 6 + min(index, 5)) * 6 + min(left, 5)
+    codes = np.frombuffer("\n".join([*texts, ""]).encode("utf-32-le", "replace"), dtype=np.uint32)
+    codes = np.minimum(codes, _PLANE)
+    space, upper = _classes()
+    offsets = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
+    counts = np.array([len(spans) for spans in tokens])
+    spans = np.array([span for text in tokens for span in text], dtype=np.int64).reshape(-1, 2)
+    begin, end = spans[:, 0], spans[:, 1]
+    offset = np.repeat(offsets, counts)
+    index = np.arange(len(spans)) - np.repeat(np.cumsum(counts) - counts, counts)
+    left = np.repeat(counts, counts) - 1 - index
+    at = begin + offset
+    touches = np.zeros(len(spans), dtype=np.int64)
+    touches[1:] = begin[1:] == end[:-1]
+    touches[index == 0] = 0
+    goes_on = ~space[codes[end + offset]]  # a text is followed by a new line
+    opening = begin == 0
+    before = codes[np.maximum(at - 1, 0)]
+    farther = codes[np.maximum(at - 2, 0)]
+    line = opening | (before == _NEWLINE)
+    # the first of the two characters before, or the only one
+    stops = np.isin(np.where(begin >= 2, farther, before), _STOPS)
+    opens = opening | stops | (space[before] & (space[farther] | (begin < 2)))
+    key = 2 * (2 * touches + goes_on) + line
+    key = 4 * key + 2 * opens + upper[codes[at]]
+    return (key * 6 + np.minimum(index, 5)) * 6 + np.minimum(left, 5)
+
+
+@cache
+def _classes() -> tuple[Any, Any]:
+    """Which characters of the basic plane are space, and which are capitals."""
+    import numpy as np
+
+    chars = [chr(code) for code in range(_PLANE + 1)]
+    return (
+        np.array([char.isspace() for char in chars]),
+        np.array([char.isupper() for char in chars]),
+    )
 
 
 def place_features(key: int) -> list[int]:
-    """The rows of a :func:`place_key`."""
+    """The rows of one of :func:`place_keys`."""
     rest, left = divmod(key, 6)
     rest, index = divmod(rest, 6)
     rest, opens = divmod(rest, 4)
@@ -142,7 +170,6 @@ def place_features(key: int) -> list[int]:
     ]
 
 
-@cache
 def rule_features(entity: str, score: float, first: bool) -> tuple[int, ...]:
     """The rows of a token within a rule's find."""
     begins = "first" if first else "further"
@@ -184,7 +211,11 @@ class Tagger:
         arrays = {name: np.asarray(array, dtype=np.float32) for name, array in weights.items()}
         self._embedding = arrays["embedding"]
         self._scale = arrays["scale"]
-        self._kernels = arrays["kernel"]
+        # one product for the token before, the token and the one behind, side by side
+        self._kernels = [
+            np.ascontiguousarray(np.concatenate(np.split(kernel, 3), axis=1))
+            for kernel in arrays["kernel"]
+        ]
         self._bias = arrays["bias"]
         self._out, self._out_bias = arrays["out"], arrays["out_bias"]
         self.alone, self.found = (float(value) for value in arrays["thresholds"])
@@ -192,7 +223,11 @@ class Tagger:
         self._gap = 1 << (len(self._kernels) - 1)  # as far as the last layer reaches
         # what is known of tokens and places, row by row; row 0 is the gap between two texts
         self._kept = np.zeros((1024, self.width), dtype=np.float32)
-        self._row_of: dict[str | int, int] = {}
+        self._row_of: dict[str, int] = {}
+        self._rules: dict[tuple[str, float, bool], Any] = {}
+        self._places = np.stack(
+            [self._embedding[place_features(key)].sum(axis=0) for key in range(PLACES)]
+        )
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> Tagger:
@@ -202,19 +237,21 @@ class Tagger:
         with np.load(path, allow_pickle=False) as arrays:
             return cls({name: arrays[name] for name in arrays.files})
 
-    def _row(self, key: str | int) -> int:
-        if isinstance(key, str):
-            word, rows = own_features(key)
-            rows = [word, *rows]
-        else:
-            rows = place_features(key)
+    def _row(self, token: str) -> int:
+        word, rows = own_features(token)
         row = len(self._row_of) + 1
         if row == len(self._kept):
             more = self._np.zeros_like(self._kept)
             self._kept = self._np.concatenate((self._kept, more))
-        self._kept[row] = self._embedding[rows].sum(axis=0)
-        self._row_of[key] = row
+        self._kept[row] = self._embedding[[word, *rows]].sum(axis=0)
+        self._row_of[token] = row
         return row
+
+    def _rule(self, entity: str, score: float, first: bool) -> Any:
+        key = entity, score, first
+        if key not in self._rules:
+            self._rules[key] = self._embedding[list(rule_features(*key))].sum(axis=0)
+        return self._rules[key]
 
     def chances(
         self, texts: Sequence[str], finds: Sequence[Iterable[Find]]
@@ -243,60 +280,42 @@ class Tagger:
         np = self._np
         if len(self._row_of) > _REMEMBERED:
             self._row_of.clear()
-        all_tokens: list[list[tuple[int, int]]] = []
-        own: list[int] = []
-        places: list[int] = []
-        extra: list[tuple[int, tuple[int, ...]]] = []
+        all_tokens = [tokens_of(text) for text in texts]
         known = self._row_of
-        for text, found in zip(texts, finds, strict=True):
-            matches = list(_TOKEN.finditer(text))
-            tokens = [match.span() for match in matches]
-            offset, count, last = len(own), len(tokens), 0
-            for index, match in enumerate(matches):
-                token = match[0]
-                start, end = tokens[index]
-                row = known.get(token)
-                own.append(self._row(token) if row is None else row)
-                key = place_key(text, start, end, last, index, count - index - 1)
-                row = known.get(key)
-                places.append(self._row(key) if row is None else row)
-                last = end
-            for entity, begin, stop, score in found:
-                inside = within(tokens, begin, stop)
-                for index in inside:
-                    first = index == inside.start
-                    extra.append((offset + index, rule_features(entity, score, first)))
-            all_tokens.append(tokens)
+        own: list[int] = []
+        bounds: list[tuple[int, int]] = []
+        for text in texts:
+            first = len(own)
+            own += [known.get(token) or self._row(token) for token in _TOKEN.findall(text)]
+            bounds.append((first, len(own)))
             own += [0] * self._gap
-            places += [0] * self._gap
         values = self._kept[own]
-        values += self._kept[places]
-        for at, rows in extra:
-            values[at] += self._embedding[list(rows)].sum(axis=0)
         gaps = np.asarray(own) == 0
+        values[~gaps] += self._places[place_keys(texts, all_tokens)]
+        for found, tokens, (first, _) in zip(finds, all_tokens, bounds, strict=True):
+            for entity, begin, end, score in found:
+                inside = within(tokens, begin, end)
+                if inside:
+                    start = first + inside.start
+                    values[start] += self._rule(entity, score, True)
+                    values[start + 1 : first + inside.stop] += self._rule(entity, score, False)
         values = self._forward(values, gaps)
-        result = []
-        at = 0
-        for tokens in all_tokens:
-            result.append((tokens, values[at : at + len(tokens)]))
-            at += len(tokens) + self._gap
-        return result
+        return [
+            (tokens, values[first:stop])
+            for tokens, (first, stop) in zip(all_tokens, bounds, strict=True)
+        ]
 
     def _forward(self, values: Any, gaps: Any) -> Any:
         np = self._np
         size, width = values.shape
         values = self._normed(values, 0)
         values[gaps] = 0.0
-        around = np.empty((size, 3 * width), dtype=np.float32)
         for layer, kernel in enumerate(self._kernels):
             reach = min(1 << layer, size)
-            around[:reach, :width] = 0.0
-            around[reach:, :width] = values[: size - reach]
-            around[:, width : 2 * width] = values
-            around[: size - reach, 2 * width :] = values[reach:]
-            around[size - reach :, 2 * width :] = 0.0
-            added = around @ kernel
-            added += self._bias[layer]
+            parts = values @ kernel
+            added = parts[:, width : 2 * width] + self._bias[layer]
+            added[reach:] += parts[: size - reach, :width]
+            added[: size - reach] += parts[reach:, 2 * width :]
             np.maximum(added, 0.0, out=added)
             values += added
             values[gaps] = 0.0
@@ -355,7 +374,7 @@ def decode(
     for _, begin, stop, _ in finds:
         for index in within(tokens, begin, stop):
             limits[index] = found
-    sure = [float(value) for value in personal]
+    sure = personal.tolist()
     hidden = _settle_pieces(text, tokens, sure, limits)
     _fill_addresses(text, tokens, chances, hidden)
     result: list[Tagged] = []

@@ -36,7 +36,7 @@ from supportbot_dagster.tickets.tagger import (
     decode,
     own_features,
     place_features,
-    place_key,
+    place_keys,
     rule_features,
     tokens_of,
     within,
@@ -243,13 +243,11 @@ def _lesson(message: Message, text: str, spans: tuple[tuple[int, int, str], ...]
     rows = np.zeros((len(tokens), SLOTS), dtype=np.int16)
     rules = np.zeros((len(tokens), 9), dtype=np.int16)
     labels = np.zeros(len(tokens), dtype=np.int8)
-    last = 0
+    places = place_keys([text], [tokens]).tolist()
     for index, (start, end) in enumerate(tokens):
         word, own = _own_features(text[start:end])
-        place = _place_features(place_key(text, start, end, last, index, len(tokens) - index - 1))
-        row = [word, *place, *own][:SLOTS]
+        row = [word, *_place_features(places[index]), *own][:SLOTS]
         rows[index, : len(row)] = row
-        last = end
     filled = [0] * len(tokens)
     for entity, begin, stop, score in finds:
         inside = within(tokens, begin, stop)

@@ -14,10 +14,11 @@ from supportbot_dagster.tickets.redaction import Redactor
 from supportbot_dagster.tickets.tagger import (
     LABELS,
     MASK,
+    PLACES,
     Tagger,
     decode,
     place_features,
-    place_key,
+    place_keys,
     tokens_of,
 )
 
@@ -47,9 +48,16 @@ def test_tokens_cover_all_that_is_no_space() -> None:
 
 
 def test_different_places_have_different_features() -> None:
-    keys = {place_key("Ab cd", 0, 2, 0, 0, 1), place_key("Ab cd", 3, 5, 2, 1, 0)}
-    assert len(keys) == 2
-    assert len({tuple(place_features(key)) for key in keys}) == 2
+    texts = [*TEXTS, "Ab cd", "x", " Ωmega.\nÄb 𝔘x", "a:b"]
+    tokens = [tokens_of(text) for text in texts]
+    together = place_keys(texts, tokens).tolist()
+    alone = [key for one in texts for key in place_keys([one], [tokens_of(one)]).tolist()]
+    assert together == alone
+    keys = set(together)
+    assert all(0 <= key < PLACES for key in keys)
+    assert len({tuple(place_features(key)) for key in keys}) == len(keys)
+    first, second = place_keys(["Ab cd"], [tokens_of("Ab cd")])
+    assert first != second
 
 
 def test_texts_read_together_are_read_as_if_alone(tagger: Tagger) -> None:
