@@ -189,7 +189,7 @@ def main() -> None:
     # numpy's threads would count as time of this process, and their number is the machine's
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--file", type=Path, default=DATA / "held_out.jsonl")
+    parser.add_argument("--file", type=Path, default=DATA / "unseen_5.jsonl")
     parser.add_argument("--misses", action="store_true", help="print every miss of ours")
     options = parser.parse_args()
     messages = read_messages(options.file)
