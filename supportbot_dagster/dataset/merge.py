@@ -184,7 +184,8 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
             )
         raise UserError(
             "The merged dataset has no docs row to train on. Check the row tables of docs_crawl "
-            "and synthesized_pairs."
+            "and synthesized_pairs. With review: required only pairs train that a person kept: "
+            "run supportbot review first."
         )
     order = {name: position for position, name in enumerate(SPLITS)}
     used.sort(key=lambda row: (order[row.split], row.bucket, row.id))

@@ -224,6 +224,7 @@ def lint_deflection(answer: str, opening: str) -> str | None:
 
 _SLOTS = (
     "product",
+    "product_lower",
     "plan",
     "other_tool",
     "pricing_url",
@@ -268,6 +269,7 @@ def fill(template: str, product: Product, turn: int) -> str:
     facts = product.facts
     values = {
         "product": product.name,
+        "product_lower": product.name.lower(),
         "plan": facts.plans[turn % len(facts.plans)],
         "other_tool": facts.other_tools[turn % len(facts.other_tools)],
         "pricing_url": facts.pricing_url.removeprefix("https://"),

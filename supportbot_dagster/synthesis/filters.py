@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from rapidfuzz import fuzz, process
 
@@ -191,6 +191,7 @@ def squeeze(text: str) -> str:
     return re.sub(r"[^\w]+", "", plain).casefold()
 
 
+@lru_cache(4096)  # an answer is asked about once for each of its questions
 def stems(text: str) -> frozenset[str]:
     """Content words of a text without their endings. Crude on purpose: both sides lose the same."""
     return frozenset(

@@ -146,3 +146,14 @@ def test_a_product_s_own_file_neither_takes_nor_changes_what_is_built_in(
         product_families(own)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_what_is_built_in_names_no_product() -> None:
+    built_in = builtin_families()
+    texts = [
+        *(question for family in built_in.families for question in family.questions),
+        *(answer for family in built_in.families for answer in family.answer),
+        *(step for category in built_in.categories.values() for step in category.next_steps),
+    ]
+    assert len(texts) > 500
+    assert not [text for text in texts if "tracklight" in text.lower()]
