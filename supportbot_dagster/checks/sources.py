@@ -41,11 +41,14 @@ def build(house: House) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(
         asset="ticket_export",
         partitions_def=house.partitions,
-        description="No e-mail address but the vendor's own and no card number stands in any turn.",
+        description="No e-mail address but the vendor's own and no card number stands in a turn of "
+        "a conversation that may train; those with doubts wait for a person.",
     )
     def tickets_are_redacted(ticket_export: Rows) -> dg.AssetCheckResult:
         hits = 0
         for row in ticket_export:
+            if row["hints"]:
+                continue
             for turn in row["turns"]:
                 mails = {mail.rstrip(".") for mail in _EMAIL.findall(turn["text"])}
                 hits += sum(

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
@@ -324,12 +324,15 @@ def docs_links(text: str, redactor: Redactor, known: KnownIndex | None = None) -
     found: dict[str, None] = {}
     for match in _LINK.finditer(text):
         url = match[0].rstrip(".,;:!?)]}*_")
-        if not redactor.vendor.is_docs_link(url):
+        try:
+            if not redactor.vendor.is_docs_link(url):
+                continue
+            parts = urlsplit(url)
+        except ValueError:  # no URL after all; the message would quote it
             continue
-        parts = urlsplit(url)
         query = [(key, value) for key, value in parse_qsl(parts.query) if not _TRACKING.match(key)]
         plain = urlunsplit(parts._replace(query=urlencode(query)))
-        if redactor.is_clean_link(plain, known):
+        if all(redactor.is_clean_link(form, known) for form in (plain, unquote_plus(plain))):
             found[plain] = None
     return tuple(found)
 

@@ -51,6 +51,8 @@ _KNOWN, _NER = 0.86, 0.5
 """Scores of names from metadata, and of those of a spaCy pipeline."""
 _SURE = 0.71
 """Score from which a name counts in the whole conversation; the tagger is 70 % sure then."""
+_SURE_RULE = 0.9
+"""Score from which a rule's find goes whole if the tagger takes a part of it."""
 _WHOLE = frozenset({"EMAIL", "CARD", "IBAN", "WALLET", "IP", "MAC", "PHONE", "ID"})
 """Entities of which a rule knows where a value begins and ends."""
 _NER_LABELS = {"PERSON": "PERSON", "PER": "PERSON", "ORG": "COMPANY"}
@@ -208,9 +210,9 @@ def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Fi
     """What counts, of the rules' finds and the tagger's runs.
 
     The tagger decides; where it agrees with a rule that knows the form of the whole value, the
-    rule's bounds are taken. A customer's workspace at the vendor goes in any case, because no
-    other text says which host is the vendor's. What is the vendor's stays, and so does what touches
-    a placeholder.
+    rule's bounds are taken. A mailbox goes in any case, because its form is proof, and so does a
+    customer's workspace at the vendor, because no other text says which host is the vendor's. What
+    is the vendor's stays, and so does what touches a placeholder.
     """
     counted = [
         find for find in finds if find[0] == "WORKSPACE_URL" and _at_vendors(scan, find[1], find[2])
@@ -234,7 +236,8 @@ def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Fi
         fitting = [
             find
             for find in around
-            if find[0] in _WHOLE and 2 * _shared(find, run) >= find[2] - find[1]
+            if find[0] in _WHOLE
+            and (find[3] >= _SURE_RULE or 2 * _shared(find, run) >= find[2] - find[1])
         ]
         counted += fitting
         if not any(find[1] <= run.start and run.end <= find[2] for find in fitting):
@@ -262,7 +265,7 @@ def is_vendors(scan: Scan, start: int, end: int) -> bool:
 
 
 _SPACE = re.compile(r"\s")
-_URL = re.compile(r"(?:https?://)?((?:[\w\-]+\.)+[a-z]{2,})/[^\s<>\"')]*")
+_URL = re.compile(r"(?<![\w.\-])(?:https?://)?((?:[\w\-]{1,63}\.){1,8}[a-z]{2,24})/[^\s<>\"')]*")
 
 
 def _vendors_urls(scan: Scan) -> list[tuple[int, int]]:

@@ -16,6 +16,8 @@ ticket come again in the next.
 from __future__ import annotations
 
 import re
+import threading
+import zipfile
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -24,6 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.labelled import ENTITY_OF
 from supportbot_dagster.tickets.words import COMMON, GIVEN, SURNAME, THING, fold, words
 
@@ -224,6 +227,7 @@ class Tagger:
         # what is known of tokens and places, row by row; row 0 is the gap between two texts
         self._kept = np.zeros((1024, self.width), dtype=np.float32)
         self._row_of: dict[str, int] = {}
+        self._lock = threading.Lock()
         self._rules: dict[tuple[str, float, bool], Any] = {}
         self._places = np.stack(
             [self._embedding[place_features(key)].sum(axis=0) for key in range(PLACES)]
@@ -231,11 +235,27 @@ class Tagger:
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> Tagger:
-        """The tagger of a file."""
+        """The tagger of a file.
+
+        Raises:
+            UserError: if the file is missing, damaged or of another form.
+        """
         import numpy as np
 
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls({name: arrays[name] for name in arrays.files})
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                weights = {name: arrays[name] for name in arrays.files}
+            fits = weights["embedding"].shape[0] == BUCKETS and weights["out"].shape[1] == len(
+                LABELS
+            )
+            if not fits or not all(np.isfinite(array).all() for array in weights.values()):
+                raise ValueError("shape or values")
+            return cls(weights)
+        except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{path} is missing or damaged ({type(error).__name__}), and nothing is redacted "
+                "without it. Install the package again."
+            ) from error
 
     def _row(self, token: str) -> int:
         word, rows = own_features(token)
@@ -270,7 +290,8 @@ class Tagger:
             while stop < len(texts) and size + len(texts[stop]) <= _AT_ONCE:
                 size += len(texts[stop])
                 stop += 1
-            result += self._chances(texts[first:stop], finds[first:stop])
+            with self._lock:  # threads share what is remembered
+                result += self._chances(texts[first:stop], finds[first:stop])
             first = stop
         return result
 

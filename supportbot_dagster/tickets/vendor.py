@@ -64,7 +64,9 @@ class Vendor:
     def is_docs_link(self, url: str) -> bool:
         """Whether ``url`` leads to the docs."""
         if self.docs_url:
-            return _without_scheme(url).startswith(_without_scheme(self.docs_url).rstrip("/"))
+            base = _without_scheme(self.docs_url).rstrip("/")
+            head, rest = _without_scheme(url)[: len(base)], _without_scheme(url)[len(base) :]
+            return head == base and rest[:1] in {"", "/", "?", "#"}
         return self.owns_host(urlsplit(url).hostname or "")
 
 

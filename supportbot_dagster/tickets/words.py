@@ -173,7 +173,8 @@ def strip_invisible(text: str) -> str:
 
     A lone surrogate, which JSON can hold and no file, becomes the replacement character.
     """
-    return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
+    # an inline object's character means "redacted already" further on
+    return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text.replace("\ufffc", "")))
 
 
 def shadow(text: str) -> str:

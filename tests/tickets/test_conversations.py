@@ -336,3 +336,11 @@ def test_progress_is_told(tmp_path: Path, redactor: Redactor) -> None:
 def test_the_reasons_are_those_documented() -> None:
     names = {value for name, value in vars(module).items() if name.isupper() and " " in str(value)}
     assert "other language" in names
+
+
+def test_links_that_are_none_and_foreign_hosts_are_no_links_to_the_docs(redactor: Redactor) -> None:
+    docs = "https://docs.tracklight.example"
+    for tail in ("\u2100john@acme.io/x", "[john/x", ".evil.com/abc", "s/abc"):
+        assert docs_links(f"see {docs}{tail}", redactor) == ()
+    assert docs_links(f"see {docs}/x?email=john%40acme.io&name=Jo", redactor) == ()
+    assert docs_links(f"see {docs}/help/x.html#a", redactor) == (f"{docs}/help/x.html#a",)

@@ -240,6 +240,8 @@ def test_nothing_raw_is_logged(redactor: Redactor, caplog: pytest.LogCaptureFixt
         ("x" * 30 + ".") * 1_500,
         "rue de la " * 5_000,
         "thanks, " * 6_000,
+        "a." * 20_000,
+        "a-" * 20_000,
     ],
 )
 def test_long_odd_texts_take_linear_time(redactor: Redactor, text: str) -> None:
@@ -311,3 +313,13 @@ def test_an_installed_spacy_pipeline_is_asked_as_well(tmp_path: Path, vendor: Ve
     assert asked.redact_text(text) == "How do I restart the <PERSON>?"
     with pytest.raises(UserError, match=r"cannot be loaded\. Install it"):
         Redactor(vendor, ner_model="no_such_pipeline").redact_text(text)
+
+
+def test_an_inline_object_s_character_hides_nothing(redactor: Redactor) -> None:
+    done = redactor.redact_text("my name is Pri\ufffcya, pri\ufffcya@kestrel.example", ["Priya"])
+    assert "ya" not in done
+
+
+def test_a_mailbox_goes_whatever_stands_around_it(redactor: Redactor) -> None:
+    for text in ("john.smith@kestrel.com", "1) john.smith@kestrel.com 2) jane@foo.de", "🙏 a@b.de"):
+        assert "@" not in redactor.redact_text(text)

@@ -2,6 +2,7 @@
 
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from supportbot_dagster.tickets.tagger import (
     LABELS,
     MASK,
     PLACES,
+    WEIGHTS,
     Tagger,
     decode,
     place_features,
@@ -175,3 +177,32 @@ def test_messages_of_many_kinds_are_redacted_well(taught: list[Message]) -> None
         altered += message.kind == "look_alike" and redacted != message.text
     assert kept / total < 0.15
     assert altered < 0.4 * sum(message.kind == "look_alike" for message in sample)
+
+
+@pytest.mark.parametrize("fault", ["missing", "empty", "cut", "nan", "labels"])
+def test_damaged_weights_are_told_in_one_line(tmp_path: Path, fault: str) -> None:
+    path = tmp_path / "tagger.npz"
+    if fault == "empty":
+        path.touch()
+    elif fault == "cut":
+        path.write_bytes(WEIGHTS.read_bytes()[:10_000])
+    elif fault != "missing":
+        with np.load(WEIGHTS) as arrays:
+            weights = {name: arrays[name] for name in arrays.files}
+        if fault == "nan":
+            weights["bias"] = weights["bias"] * np.nan
+        else:
+            weights["out"] = weights["out"][:, :5]
+        np.savez(path, **weights)
+    with pytest.raises(UserError, match="missing or damaged"):
+        Tagger.load(path)
+
+
+def test_threads_share_a_tagger(taught: list[Message]) -> None:
+    texts = [message.text for message in taught[::60]]
+    wanted = [chances for _, chances in Tagger.load().chances(texts, [[]] * len(texts))]
+    shared = Tagger.load()
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda text: shared.chances([text], [[]])[0][1], texts * 3))
+    for one, other in zip(done, wanted * 3, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
