@@ -330,10 +330,12 @@ class StackedOptimizer:
 def orthogonal(matrices: Any) -> Any:
     """The nearly orthogonal matrices next to ``matrices`` [..., rows, columns], in 32 bit.
 
-    Newton-Schulz iterations in bfloat16, as https://kellerjordan.github.io/posts/muon gives them.
+    Newton-Schulz iterations in bfloat16, as https://kellerjordan.github.io/posts/muon gives them;
+    in 32 bit on a processor, which may have to emulate the shorter numbers and take many times as
+    long.
     """
     first, second, third = ORTHOGONAL
-    wide = matrices.bfloat16()
+    wide = matrices.bfloat16() if matrices.is_cuda else matrices.float()
     tall = wide.shape[-2] > wide.shape[-1]
     if tall:
         wide = wide.mT
