@@ -5,8 +5,9 @@ that were paid for. What does not: what is asked (:mod:`supportbot_dagster.synth
 filters, and where key and address come from (:mod:`supportbot_dagster.resources.teacher_model`).
 
 Every reply is kept as soon as it comes, under the model, the prompt's fingerprint and the section's
-hash. So a section is asked about once, whatever happens to the run, until it is edited. Only what
-is no reply to it (another form, a refused request) is asked for again in the next run.
+hash. So a section is asked about once, whatever happens to the run, until it is edited. One whose
+replies were in another form is asked about once more, in a later run, and so is one about which a
+request was refused.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.jsonl import write_jsonl
 from supportbot_dagster.synthesis.connection import Connection
-from supportbot_dagster.synthesis.prompt import Prompt, TeacherReply, parse_reply
+from supportbot_dagster.synthesis.prompt import Prompt, TeacherReply
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Phrased, Usage, pairs_of
 
@@ -41,6 +42,8 @@ _OF_ONE_REQUEST = (400, 413, 422)
 """Statuses by which an endpoint refuses one request: its content, its length."""
 MANY_DECLINED = 5
 """Requests refused, none answered, from which on the endpoint's settings are held to be wrong."""
+MANY_MISSHAPEN = 5
+"""Replies in another form, none in the right one, from which on the model is held to be unable."""
 MAX_OUTPUT_TOKENS = 1500
 """Room for an answer, a quote and ten questions; asked again with twice as much if cut off."""
 
@@ -111,6 +114,8 @@ class ReplyStore:
         """
         try:
             found = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
+            if found["fault"] == MISSHAPEN:
+                return _read_after_all(found, read)
             if not found["fault"]:
                 read(found["content"])
         except (FileNotFoundError, IsADirectoryError, *_MALFORMED):
@@ -120,6 +125,15 @@ class ReplyStore:
     def put(self, key: str, reply: dict[str, Any]) -> None:
         """Keep a reply; it is there whole or not at all."""
         write_jsonl(self._folder / f"{key}.json", [reply])
+
+
+def _read_after_all(found: dict[str, Any], read: Callable[[str], TeacherReply]) -> dict[str, Any]:
+    """A reply kept as misshapen, which may have been put when less could be read than now."""
+    try:
+        read(found["content"])
+    except _MALFORMED:
+        return dict(found)
+    return {**found, "fault": ""}
 
 
 @dataclass(frozen=True)
@@ -168,7 +182,7 @@ class ModelTeacher:
         self._budget = budget or Budget()
         self._lock = threading.Lock()
         self._reserved_tokens, self._reserved_cost = 0, 0.0
-        self._answered = self._declined = 0
+        self._answered = self._declined = self._good = self._misshapen = 0
         self._without: frozenset[str] = frozenset()
         self._connection: Connection | None = None
         self.usage = Usage(cost=self._budget.price(0, 0))
@@ -189,6 +203,7 @@ class ModelTeacher:
         waiting: deque[tuple[SectionText, Future[dict[str, Any]]]] = deque()
         left = iter(sections)
         done = 0
+        self._good = self._misshapen = 0
         pool = ThreadPoolExecutor(self._endpoint.concurrency, thread_name_prefix="teacher")
         try:
             while True:
@@ -212,7 +227,7 @@ class ModelTeacher:
     def _phrased(self, section: SectionText, reply: dict[str, Any]) -> Phrased:
         if reply["fault"]:
             return Phrased(section, (), reply["fault"])
-        return Phrased(section, pairs_of(parse_reply(reply["content"])))
+        return Phrased(section, pairs_of(self._prompt.read(reply["content"])))
 
     def _spent(self, done: int, total: int) -> str:
         what = f"{self.usage.tokens} tokens"
@@ -228,20 +243,24 @@ class ModelTeacher:
     # --- one section, on a thread of the pool ----------------------------------------------------
 
     def _reply(self, section: SectionText) -> dict[str, Any]:
-        key = f"{self._slug}/{self._prompt.version}/{section.content_hash}"
-        kept = self._store.get(key, self._prompt.read)
-        if kept is not None:
+        kept = self._kept(section)
+        if kept is not None and _lasts(kept):
             with self._lock:
                 self.usage.cached += 1
             return kept
         try:
-            reply, lasting = self._ask(section), True
+            reply = self._ask(section, again=kept is not None)
         except _Declined as error:
-            reply, lasting = {"content": "", "fault": str(error)}, False
-        # What is no fault of the section's may be over in the next run.
-        if lasting and reply["fault"] != MISSHAPEN:
-            self._store.put(key, reply)
+            # It may be over in the next run.
+            return {"content": "", "fault": str(error)}
+        self._store.put(self._key(section), reply)
         return reply
+
+    def _kept(self, section: SectionText) -> dict[str, Any] | None:
+        return self._store.get(self._key(section), self._prompt.read)
+
+    def _key(self, section: SectionText) -> str:
+        return f"{self._slug}/{self._prompt.version}/{section.content_hash}"
 
     @property
     def _slug(self) -> str:
@@ -250,26 +269,57 @@ class ModelTeacher:
         address = sha256_text(f"{self._endpoint.base_url}\n{self._endpoint.model}")
         return f"{name[:60]}-{address[:8]}"
 
-    def _ask(self, section: SectionText) -> dict[str, Any]:
-        """Ask until the answer is of use, at most :data:`ATTEMPTS` times."""
+    def _ask(self, section: SectionText, *, again: bool) -> dict[str, Any]:
+        """Ask until the answer is of use, at most :data:`ATTEMPTS` times.
+
+        Args:
+            section: what is asked about.
+            again: whether an earlier run got misshapen replies; one more ends it.
+
+        Raises:
+            UserError: if this was one misshapen reply too many.
+        """
         room = MAX_OUTPUT_TOKENS
-        fault, content = "", ""
+        reply: dict[str, Any] = {}
         for _ in range(ATTEMPTS):
             answer = self._complete(section, room)
-            content = answer.content
+            reply = {"content": answer.content, "fault": ""}
             if answer.refused:
-                fault = "the model refused"
+                reply["fault"] = "the model refused"
                 continue
             if answer.cut_off:
-                fault, room = "the reply was cut off", 2 * room
+                reply["fault"], room = "the reply was cut off", 2 * room
                 continue
             try:
-                self._prompt.read(content)
-            except _MALFORMED:
-                fault = MISSHAPEN
+                self._prompt.read(answer.content)
+            except _MALFORMED as error:
+                reply |= {"fault": MISSHAPEN, "again": again}
+                # It is paid for, whatever becomes of the next request.
+                self._store.put(self._key(section), reply)
+                self._count_misshapen(answer.content, error)
+                if again:
+                    break
                 continue
-            return {"content": content, "fault": ""}
-        return {"content": content, "fault": fault}
+            with self._lock:
+                self._good += 1
+            break
+        return reply
+
+    def _count_misshapen(self, content: str, error: Exception) -> None:
+        """Stop where a model never keeps to the form: every further reply would be lost as well."""
+        with self._lock:
+            self._misshapen += 1
+            if self._good or self._misshapen < MANY_MISSHAPEN:
+                return
+            count = self._misshapen
+        kind = str(error) if type(error) is ValueError else "something else"
+        said = f"the last one begins: {self._quoted(content)}" if content.strip() else "it is empty"
+        raise UserError(
+            f"{self._where} gave {count} replies and none in the form that was asked for; the last "
+            f"holds {kind}, {said}. Name a model that takes a response format, or follows "
+            "instructions better, in SUPPORTBOT_TEACHER_MODEL. The replies are kept; their "
+            "sections are asked about once more."
+        )
 
     def _complete(self, section: SectionText, room: int) -> Completion:
         import openai
@@ -402,12 +452,23 @@ class ModelTeacher:
             self._reserved_tokens -= reserved[0]
             self._reserved_cost -= reserved[1]
 
+    @property
+    def _where(self) -> str:
+        """The model and its address, without what stands before an @ in it."""
+        address = re.sub(r"//[^/@]*@", "//***@", self._endpoint.base_url)
+        return f"the teacher model {self._endpoint.model!r} at {address}"
+
+    def _quoted(self, text: str) -> str:
+        """The first of what the endpoint said, on one line and without the key."""
+        if self._endpoint.api_key:
+            text = text.replace(self._endpoint.api_key, "***")
+        return " ".join(text.split())[:160]
+
     def _refused(self, error: Exception) -> str:
         """One line on what the endpoint said, without the key."""
         import openai
 
-        address = re.sub(r"//[^/@]*@", "//***@", self._endpoint.base_url)
-        where = f"the teacher model {self._endpoint.model!r} at {address}"
+        where = self._where
         kept = "What was answered is kept; materialize synthesized_pairs again to go on."
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return f"{where} refuses the key. Set SUPPORTBOT_TEACHER_API_KEY. {kept}"
@@ -417,14 +478,16 @@ class ModelTeacher:
                 "SUPPORTBOT_TEACHER_BASE_URL."
             )
         if isinstance(error, openai.APIStatusError):
-            message = str(error.message)
-            if self._endpoint.api_key:
-                message = message.replace(self._endpoint.api_key, "***")
-            said = " ".join(message.split())[:160]
+            said = self._quoted(str(error.message))
             return f"{where} answers with HTTP {error.status_code} ({said}). {kept}"
         if isinstance(error, openai.APITimeoutError):
             return f"{where} did not answer within {self._endpoint.timeout_seconds:g} s. {kept}"
         return f"{where} cannot be reached. Check SUPPORTBOT_TEACHER_BASE_URL. {kept}"
+
+
+def _lasts(kept: dict[str, Any]) -> bool:
+    """Whether a kept reply is the last word on its section."""
+    return kept["fault"] != MISSHAPEN or bool(kept.get("again"))
 
 
 def _tokens(said: Any, guess: int) -> int:

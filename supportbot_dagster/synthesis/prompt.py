@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from supportbot_dagster.hashing import sha256_json, sha256_text
 from supportbot_dagster.synthesis.section import SectionText
@@ -96,6 +96,8 @@ _SCHEMA: dict[str, Any] = {
     },
 }
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+_THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
+"""What a reasoning model writes before its reply, where the endpoint leaves it in."""
 
 
 @dataclass(frozen=True)
@@ -144,19 +146,21 @@ class Prompt:
     def read(self, content: str) -> TeacherReply:
         """A reply to this prompt, in the form that was asked for.
 
-        Fewer questions than were asked for are welcome: a short section does not carry more.
+        Fewer questions than were asked for are welcome: a short section does not carry more. Of
+        more the first are taken, and a style may be written in any case.
 
         Raises:
-            ValueError: if it is no reply, or holds more questions than were asked for or a style
-                that nobody asked for.
+            ValueError: if it is no reply, or has a style that nobody asked for; the message says
+                which, and quotes nothing of it.
         """
-        reply = parse_reply(content)
-        if len(reply.questions) > self.questions:
-            raise ValueError(f"{len(reply.questions)} questions, {self.questions} were asked for")
-        strange = [item.style for item in reply.questions if item.style not in STYLES]
-        if strange:
-            raise ValueError(f"the style {strange[0]!r} was not asked for")
-        return reply
+        reply = find_reply(content)
+        questions = tuple(
+            item.model_copy(update={"style": item.style.strip().casefold()})
+            for item in reply.questions[: self.questions]
+        )
+        if any(item.style not in STYLES for item in questions):
+            raise ValueError("a style that was not asked for")
+        return reply.model_copy(update={"questions": questions})
 
 
 def parse_reply(content: str) -> TeacherReply:
@@ -170,3 +174,49 @@ def parse_reply(content: str) -> TeacherReply:
     """
     fenced = _FENCE.match(content)
     return TeacherReply.model_validate(json.loads(fenced[1] if fenced else content))
+
+
+def find_reply(content: str) -> TeacherReply:
+    """The reply in a message's content, whatever stands around it; unknown keys are dropped.
+
+    Models that are held to no form like to lead up to their JSON, to fence it, or to think aloud
+    first. The last object of the form is taken: one before it is a draft, or the form as it was
+    asked for.
+
+    Raises:
+        ValueError: if there is no JSON object in it, or none that fits the schema; the message says
+            which, and quotes nothing of it.
+    """
+    text = _THOUGHT.sub("", content)
+    decoder = json.JSONDecoder()
+    fault, reply = "no JSON object", None
+    start = text.find("{")
+    while start >= 0:
+        end = start + 1
+        try:
+            value, end = decoder.raw_decode(text, start)
+            reply = TeacherReply.model_validate(_known(value))
+        except ValidationError:
+            fault = "a JSON object of another form"
+        except (ValueError, RecursionError):
+            pass  # a brace of the prose, or of an object that is not whole
+        start = text.find("{", end)
+    if reply is None:
+        raise ValueError(fault)
+    return reply
+
+
+def _known(value: Any) -> Any:
+    """An object without the keys that nobody asked for; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    known = {name: value[name] for name in TeacherReply.model_fields if name in value}
+    questions = known.get("questions")
+    if isinstance(questions, list):
+        known["questions"] = [
+            {name: item[name] for name in TeacherQuestion.model_fields if name in item}
+            if isinstance(item, dict)
+            else item
+            for item in questions
+        ]
+    return known

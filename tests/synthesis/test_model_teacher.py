@@ -17,6 +17,7 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.synthesis.model_teacher import (
     ATTEMPTS,
+    MANY_MISSHAPEN,
     MAX_OUTPUT_TOKENS,
     Budget,
     Endpoint,
@@ -122,7 +123,7 @@ def test_another_model_or_prompt_is_another_question(server: ChatServer, tmp_pat
 
 @pytest.mark.parametrize(
     "step",
-    ["not json", "wrong shape", "many", "style", "cut off", "refused", "filtered", "empty"],
+    ["not json", "wrong shape", "style", "cut off", "refused", "filtered", "empty"],
 )
 def test_a_useless_reply_is_asked_for_again(server: ChatServer, tmp_path: Path, step: str) -> None:
     server.script.append(step)
@@ -281,20 +282,22 @@ def test_a_budget_that_no_request_fits_is_told_with_what_it_takes(
     assert server.requests == []
 
 
-def test_fewer_questions_than_asked_for_are_welcome_and_kept_replies_are_checked_too(
+def test_fewer_questions_are_welcome_more_are_cut_and_kept_replies_are_read_alike(
     server: ChatServer, tmp_path: Path
 ) -> None:
-    [phrased] = ask(teacher(server, tmp_path), sections(1))
-    assert len(phrased.pairs) == 2
-    [kept] = tmp_path.rglob("*.json")
+    server.script.extend(["good", "many"])
+    first = ask(teacher(server, tmp_path, concurrency=1), sections(2))
+    assert [len(item.pairs) for item in first] == [2, 5]
+    assert len(server.requests) == 2
+    kept = next(tmp_path.rglob(f"{sections(1)[0].content_hash}.json"))
     value = json.loads(kept.read_text(encoding="utf-8"))
     reply = json.loads(value["content"])
-    for questions in (reply["questions"] * 3, [{"question": "How?", "style": "shouted"}]):
-        content = json.dumps({**reply, "questions": questions})
-        kept.write_text(json.dumps({**value, "content": content}), encoding="utf-8")
-        again = teacher(server, tmp_path)
-        assert [len(item.pairs) for item in ask(again, sections(1))] == [2]
-        assert again.usage.calls == 1
+    questions = [{"question": "How?", "style": "shouted"}]
+    content = json.dumps({**reply, "questions": questions})
+    kept.write_text(json.dumps({**value, "content": content}), encoding="utf-8")
+    again = teacher(server, tmp_path)
+    assert [len(item.pairs) for item in ask(again, sections(2))] == [2, 5]
+    assert again.usage.calls == 1
 
 
 def test_the_money_budget_stops_as_well(server: ChatServer, tmp_path: Path) -> None:
@@ -374,11 +377,78 @@ def test_a_kill_half_way_loses_no_reply_that_came(server: ChatServer, tmp_path: 
     assert rest.usage.calls == 40 - rest.usage.cached
 
 
-def test_what_is_no_reply_is_a_fault_of_this_run_alone(server: ChatServer, tmp_path: Path) -> None:
-    server.script.extend(["not json"] * ATTEMPTS)
-    [phrased] = ask(teacher(server, tmp_path), sections(1))
-    assert phrased.fault == "the reply is not in the form that was asked for"
+def test_a_section_with_misshapen_replies_is_asked_about_once_more_and_never_again(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    fault = "the reply is not in the form that was asked for"
+    server.script.extend(["not json"] * (ATTEMPTS + 1))
+    for calls in (ATTEMPTS, 1, 0, 0):
+        asked = teacher(server, tmp_path)
+        assert [item.fault for item in ask(asked, sections(1))] == [fault]
+        assert (asked.usage.calls, asked.usage.cached) == (calls, int(calls == 0))
+    [kept] = tmp_path.rglob("*.json")
+    assert json.loads(kept.read_text())["content"] == "Sure! Here are some questions."
+    kept.unlink()
     assert [item.fault for item in ask(teacher(server, tmp_path), sections(1))] == [""]
+
+
+def test_a_later_run_may_mend_a_misshapen_reply_or_learn_to_read_it(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.script.extend(["not json"] * ATTEMPTS)
+    ask(teacher(server, tmp_path), sections(1))
+    [kept] = tmp_path.rglob("*.json")
+    misshapen = json.loads(kept.read_text())
+    good = ask(teacher(server, tmp_path), sections(1))
+    assert good[0].fault == ""
+    content = json.loads(kept.read_text())["content"]
+    kept.write_text(json.dumps({**misshapen, "content": f"Sure!\n{content}"}))
+    again = teacher(server, tmp_path)
+    assert ask(again, sections(1)) == good
+    assert (again.usage.calls, again.usage.cached) == (0, 1)
+
+
+def test_a_misshapen_reply_is_kept_though_the_next_request_fails(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.script.extend(["not json", 401])
+    with pytest.raises(UserError, match="refuses the key"):
+        ask(teacher(server, tmp_path), sections(1))
+    [kept] = tmp_path.rglob("*.json")
+    assert json.loads(kept.read_text())["fault"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("Well,\n " + "no " * 300 + "END", "holds no JSON object, the last one begins: Well, no"),
+        ('{"reply": 1}', 'a JSON object of another form, the last one begins: {"reply": 1}.'),
+        (f"Your key is {KEY}.", r"begins: Your key is \*\*\*\."),
+        ("", "holds no JSON object, it is empty"),
+    ],
+)
+def test_a_model_that_never_keeps_to_the_form_ends_the_run(
+    server: ChatServer, tmp_path: Path, content: str, said: str
+) -> None:
+    server.reply = lambda body: content
+    with pytest.raises(UserError, match=said) as caught:
+        ask(teacher(server, tmp_path, concurrency=1), sections(30))
+    message = str(caught.value)
+    assert f"gave {MANY_MISSHAPEN} replies" in message
+    assert "SUPPORTBOT_TEACHER_MODEL" in message
+    assert "\n" not in message
+    assert "END" not in message
+    assert KEY not in message
+    assert len(server.requests) <= MANY_MISSHAPEN + 1
+    assert len(list(tmp_path.rglob("*.json"))) >= 2
+
+
+def test_one_good_reply_lets_a_run_with_misshapen_ones_go_on(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.script.extend(["good", *["not json"] * (2 * MANY_MISSHAPEN)])
+    phrased = ask(teacher(server, tmp_path, concurrency=1), sections(9))
+    assert [bool(item.fault) for item in phrased] == [False] + [True] * 3 + [False] * 5
 
 
 def test_a_request_that_is_refused_is_one_section_s_fault(
