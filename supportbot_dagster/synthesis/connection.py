@@ -13,6 +13,10 @@ import threading
 from typing import Any
 
 
+class WebPage(Exception):
+    """The endpoint answered with a page for people."""
+
+
 class Connection:
     """Chat completions for several threads at once.
 
@@ -42,9 +46,26 @@ class Connection:
         self._thread.start()
 
     def complete(self, **options: Any) -> Any:
-        """One chat completion; raises what the ``openai`` client raises."""
-        asked = self._client.chat.completions.create(**options)
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        """One chat completion, or None where something came back that is none.
+
+        Sending and reading are told apart: what is raised is raised before there is an answer.
+
+        Raises:
+            WebPage: if a page came back.
+            Exception: what the ``openai`` client raises, and whatever goes wrong while a request is
+                built, such as UnicodeEncodeError.
+        """
+
+        async def asked() -> Any:
+            return await self._client.chat.completions.with_raw_response.create(**options)
+
+        answer = asyncio.run_coroutine_threadsafe(asked(), self._loop).result()
+        if _is_page(answer.headers.get("Content-Type", ""), answer.content):
+            raise WebPage
+        try:
+            return answer.parse()
+        except Exception:  # whatever an endpoint may send, it is no completion
+            return None
 
     def close(self) -> None:
         """End it; no request may be in flight."""
@@ -52,6 +73,12 @@ class Connection:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _is_page(kind: str, content: bytes) -> bool:
+    """Whether an answer is HTML, by what it says of itself or by how it begins."""
+    begins = content[:200].lstrip().lower()
+    return "html" in kind.lower() or begins.startswith((b"<!doctype html", b"<html"))
 
 
 def _bounded_client(seconds: float) -> Any:

@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from upath import UPath
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.jsonl import write_jsonl
-from supportbot_dagster.synthesis.connection import Connection
+from supportbot_dagster.synthesis.connection import Connection, WebPage
 from supportbot_dagster.synthesis.prompt import Prompt, TeacherReply
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Phrased, Usage, pairs_of
@@ -61,6 +62,10 @@ class Endpoint:
         timeout_seconds: of one request, from the connection to the end of the answer.
         max_retries: of one request, after 408, 409, 429, 5xx, a timeout or a lost connection; waits
             as the endpoint's Retry-After says, else from 0.5 s doubling to 8 s.
+
+    Raises:
+        UserError: if the address is none of the web, the name cannot be sent, or the key cannot
+            stand in a header.
     """
 
     base_url: str
@@ -70,6 +75,24 @@ class Endpoint:
     concurrency: int = 8
     timeout_seconds: float = 120.0
     max_retries: int = 6
+
+    def __post_init__(self) -> None:
+        """Refuse what no request can be built with."""
+        if not _is_web_address(self.base_url):
+            raise UserError(
+                f"the teacher model's address {_masked(self.base_url)!r} is none of the web. Set "
+                "SUPPORTBOT_TEACHER_BASE_URL with its scheme, such as http://127.0.0.1:11434/v1."
+            )
+        if not self.model.isprintable():
+            raise UserError(
+                f"the teacher model's name {self.model!a} holds a character that cannot be sent. "
+                "Mend SUPPORTBOT_TEACHER_MODEL."
+            )
+        if not (self.api_key.isascii() and self.api_key.isprintable()):
+            raise UserError(
+                "the teacher model's key holds a character that no key has, such as a typographic "
+                "quote or a line break. Set SUPPORTBOT_TEACHER_API_KEY anew."
+            )
 
 
 @dataclass(frozen=True)
@@ -324,8 +347,11 @@ class ModelTeacher:
     def _complete(self, section: SectionText, room: int) -> Completion:
         import openai
 
-        messages = self._prompt.messages(section)
-        sent = math.ceil(sum(len(message["content"].encode()) for message in messages) / 2)
+        try:
+            messages = self._prompt.messages(section)
+            sent = math.ceil(sum(len(message["content"].encode()) for message in messages) / 2)
+        except UnicodeEncodeError:
+            raise _Declined("its text holds half of a character and cannot be sent") from None
         reserved = self._reserve(section, sent, room)
         try:
             while True:
@@ -348,10 +374,19 @@ class ModelTeacher:
             if error.status_code in _OF_ONE_REQUEST and self._goes_on():
                 raise _Declined(f"the endpoint refused it (HTTP {error.status_code})") from None
             raise UserError(self._refused(error)) from None
-        except _MALFORMED:
-            return self._account(None, sent)
+        except WebPage:
+            raise UserError(
+                f"{self._where} answers with a page, no completion; check "
+                "SUPPORTBOT_TEACHER_BASE_URL."
+            ) from None
         except openai.OpenAIError as error:
             raise UserError(self._refused(error)) from None
+        except _MALFORMED as error:
+            # nothing was sent, so there is no reply to count
+            raise UserError(
+                f"a request to {self._where} cannot be built ({type(error).__name__}). Mend "
+                "SUPPORTBOT_TEACHER_BASE_URL or SUPPORTBOT_TEACHER_API_KEY."
+            ) from None
         finally:
             self._release(reserved)
 
@@ -455,8 +490,7 @@ class ModelTeacher:
     @property
     def _where(self) -> str:
         """The model and its address, without what stands before an @ in it."""
-        address = re.sub(r"//[^/@]*@", "//***@", self._endpoint.base_url)
-        return f"the teacher model {self._endpoint.model!r} at {address}"
+        return f"the teacher model {self._endpoint.model!r} at {_masked(self._endpoint.base_url)}"
 
     def _quoted(self, text: str) -> str:
         """The first of what the endpoint said, on one line and without the key."""
@@ -483,6 +517,24 @@ class ModelTeacher:
         if isinstance(error, openai.APITimeoutError):
             return f"{where} did not answer within {self._endpoint.timeout_seconds:g} s. {kept}"
         return f"{where} cannot be reached. Check SUPPORTBOT_TEACHER_BASE_URL. {kept}"
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in {"http", "https"}
+            and url.isprintable()
+            and bool(parts.hostname)
+            and parts.port != 0
+        )
+    except ValueError:
+        return False
+
+
+def _masked(url: str) -> str:
+    """An address without a name and a password in it."""
+    return re.sub(r"(^|//)[^/@]*@", r"\1***@", url)
 
 
 def _lasts(kept: dict[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+_SENT_OTHERWISE = {"drip", "drip headers", "page", "bare page", "no json"}
 MARK = re.compile(r"\[([0-9a-f]{16})\]")
 
 
@@ -27,7 +28,8 @@ class ChatServer:
             seconds)`` with Retry-After, ``"slow"``, ``"drip"`` (the answer byte by byte), ``"drip
             headers"``, ``"not json"``, ``"wrong shape"``, ``"many"`` (more questions than asked
             for), ``"style"`` (an unknown one), ``"cut off"``, ``"refused"``, ``"filtered"``,
-            ``"empty"``.
+            ``"empty"``, ``"page"`` (HTML), ``"bare page"`` (HTML that says it is JSON), ``"no
+            json"`` (JSON by its header alone).
         rejects: settings that are answered with 400.
         fence: whether JSON comes in a code fence.
         requests: bodies of all requests.
@@ -104,7 +106,7 @@ class ChatServer:
         message = {"role": "assistant", "content": content, "refusal": refusal}
         return (
             200,
-            {"X-Step": str(step)} if str(step).startswith("drip") else {},
+            {"X-Step": str(step)} if str(step) in _SENT_OTHERWISE else {},
             {
                 "id": "1",
                 "object": "chat.completion",
@@ -161,6 +163,10 @@ def chat_server() -> Iterator[ChatServer]:
                 status, headers, data = state.answer(body, self.headers.get("Authorization", ""))
             payload = json.dumps(data).encode()
             step = headers.get("X-Step", "")
+            if step.endswith("page"):
+                payload = b"\n<!DOCTYPE html><html><title>Sign in</title></html>"
+            elif step == "no json":
+                payload = b"{'choices': []}"
             try:
                 if step == "drip headers":
                     self.drip(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 400)
@@ -168,7 +174,8 @@ def chat_server() -> Iterator[ChatServer]:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Type", "application/json")
+                kind = "text/html; charset=utf-8" if step == "page" else "application/json"
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
                 self.drip(payload) if step == "drip" else self.wfile.write(payload)

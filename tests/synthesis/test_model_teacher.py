@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ def test_another_model_or_prompt_is_another_question(server: ChatServer, tmp_pat
 
 @pytest.mark.parametrize(
     "step",
-    ["not json", "wrong shape", "style", "cut off", "refused", "filtered", "empty"],
+    ["not json", "wrong shape", "style", "cut off", "refused", "filtered", "empty", "no json"],
 )
 def test_a_useless_reply_is_asked_for_again(server: ChatServer, tmp_path: Path, step: str) -> None:
     server.script.append(step)
@@ -226,6 +227,67 @@ def test_an_endpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
     gone.url = "http://127.0.0.1:9/v1"
     with pytest.raises(UserError, match=r"cannot be reached\. Check SUPPORTBOT_TEACHER_BASE_URL"):
         ask(teacher(gone, tmp_path, retries=0), sections(1))
+
+
+@pytest.mark.parametrize("step", ["page", "bare page"])
+def test_a_page_is_no_reply_and_is_told(server: ChatServer, tmp_path: Path, step: str) -> None:
+    server.script.extend([step] * 9)
+    asked = teacher(server, tmp_path, concurrency=1)
+    with pytest.raises(
+        UserError,
+        match=r"answers with a page, no completion; check SUPPORTBOT_TEACHER_BASE_URL\.",
+    ):
+        ask(asked, sections(3))
+    assert (asked.usage.calls, asked.usage.tokens) == (0, 0)
+    assert list(tmp_path.rglob("*.json")) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:11434/v1", "localhost:11434/v1", "u:pw@h/v1", "https://", "ftp://u:pw@h/v1",
+     "http://[::1/v1", "http://h:x/v1", ""],
+)  # fmt: skip
+def test_an_address_without_scheme_is_refused_up_front(url: str) -> None:
+    with pytest.raises(UserError, match=r"Set SUPPORTBOT_TEACHER_BASE_URL with its") as caught:
+        Endpoint(url, "m1", KEY)
+    assert "pw" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sk-“1”", "sk-schlüssel", "sk-1\nsk-2"])
+def test_a_key_that_no_header_holds_is_refused_up_front(key: str) -> None:
+    with pytest.raises(UserError, match=r"Set SUPPORTBOT_TEACHER_API_KEY anew\.$") as caught:
+        Endpoint("http://127.0.0.1:1/v1", "m1", key)
+    assert key[:4] not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_s_name_that_cannot_be_sent_is_refused_up_front() -> None:
+    with pytest.raises(UserError, match=r"'m\\udc80' .* Mend SUPPORTBOT_TEACHER_MODEL\.$"):
+        Endpoint("http://127.0.0.1:1/v1", "m\udc80", KEY)
+
+
+def test_a_request_that_cannot_be_built_counts_as_no_reply(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Endpoint, "__post_init__", lambda self: None)
+    endpoint = Endpoint(server.url, "m1", "schlüssel")
+    asked = ModelTeacher(endpoint, Prompt("Acme", 5), ReplyStore(UPath(tmp_path)))
+    with pytest.raises(UserError, match=r"cannot be built \(UnicodeEncodeError\)") as caught:
+        ask(asked, sections(3))
+    assert "schl" not in str(caught.value)
+    assert (asked.usage.calls, asked.usage.tokens, server.requests) == (0, 0, [])
+
+
+def test_half_of_a_character_in_the_docs_is_its_section_s_fault(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    wanted = sections(3)
+    wanted[1] = replace(wanted[1], markdown="Half \ud83d.")
+    asked = teacher(server, tmp_path)
+    faults = [item.fault for item in ask(asked, wanted)]
+    assert faults == ["", "its text holds half of a character and cannot be sent", ""]
+    assert asked.usage.calls == len(server.requests) == 2
 
 
 @pytest.mark.parametrize("rejected", ["response_format", "temperature", "max_tokens"])
