@@ -204,7 +204,10 @@ class ModelTeacher:
         self._store = store
         self._budget = budget or Budget()
         self._lock = threading.Lock()
+        self._released = threading.Condition(self._lock)
+        self._in_flight = 0
         self._reserved_tokens, self._reserved_cost = 0, 0.0
+        self._stopping = False
         self._answered = self._declined = self._good = self._misshapen = 0
         self._without: frozenset[str] = frozenset()
         self._connection: Connection | None = None
@@ -227,6 +230,7 @@ class ModelTeacher:
         left = iter(sections)
         done = 0
         self._good = self._misshapen = 0
+        self._stopping = False
         pool = ThreadPoolExecutor(self._endpoint.concurrency, thread_name_prefix="teacher")
         try:
             while True:
@@ -239,28 +243,39 @@ class ModelTeacher:
                     reply = future.result()
                 except _Spent as error:
                     # what is in flight is paid for: it comes home before the run ends
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    raise UserError(str(error) or self._spent(done, len(sections))) from None
+                    self._stop(pool)
+                    raise UserError(str(error) or self._spent(sections, done)) from None
                 done += 1
                 yield self._phrased(section, reply)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            self._stop(pool)
             self._disconnect()
+
+    def _stop(self, pool: ThreadPoolExecutor) -> None:
+        """Begin no request any more, and wait for those in flight."""
+        with self._released:
+            self._stopping = True
+            self._released.notify_all()
+        pool.shutdown(wait=True, cancel_futures=True)
 
     def _phrased(self, section: SectionText, reply: dict[str, Any]) -> Phrased:
         if reply["fault"]:
             return Phrased(section, (), reply["fault"])
         return Phrased(section, pairs_of(self._prompt.read(reply["content"])))
 
-    def _spent(self, done: int, total: int) -> str:
+    def _spent(self, sections: Sequence[SectionText], done: int) -> str:
         what = f"{self.usage.tokens} tokens"
         if self.usage.cost is not None:
             what += f" and {self.usage.cost:.2f} of money"
+        # Replies of earlier runs may be kept of sections that this one did not get to.
+        with ThreadPoolExecutor(self._endpoint.concurrency) as pool:
+            rest = pool.map(self._kept, sections[done:])
+            left = sum(kept is None or not _lasts(kept) for kept in rest)
         return (
-            f"the teacher's budget is used up ({what} in {self.usage.calls} calls of this run), "
-            f"with {total - done} of {total} sections left. All replies are kept: materialize "
-            "synthesized_pairs again to go on, or raise teacher.budget_tokens or "
-            "teacher.budget_cost."
+            f"another request could exceed the teacher's budget ({what} in {self.usage.calls} "
+            f"calls of this run), with {left} of {len(sections)} sections left to ask about. All "
+            "replies are kept: materialize synthesized_pairs again to go on, or raise "
+            "teacher.budget_tokens or teacher.budget_cost."
         )
 
     # --- one section, on a thread of the pool ----------------------------------------------------
@@ -454,38 +469,45 @@ class ModelTeacher:
     # --- the budget ----------------------------------------------------------------------------
 
     def _reserve(self, section: SectionText, sent: int, received: int) -> tuple[int, float]:
-        """Set aside what a request can cost at most, so that no answer ever exceeds the budget."""
+        """Set aside what a request can cost at most, so that no answer ever exceeds the budget.
+
+        Most requests cost less than was set aside for them. So where only those in flight stand in
+        the way, their end is waited for.
+
+        Raises:
+            _Spent: if the budget does not allow it whatever they cost, or the run stops.
+        """
         tokens = sent + received
         cost = self._budget.price(sent, received) or 0.0
         most = self._budget
-        with self._lock:
-            held = self.usage
-            if (
-                most.tokens is not None
-                and held.tokens + self._reserved_tokens + tokens > most.tokens
-            ):
-                raise _Spent(
-                    _too_small(section, f"{tokens} tokens", "tokens", most.tokens)
-                    if tokens > most.tokens
-                    else ""
-                )
-            if (
-                most.cost is not None
-                and (held.cost or 0.0) + self._reserved_cost + cost > most.cost
-            ):
-                raise _Spent(
-                    _too_small(section, f"{cost:.4f} of money", "cost", most.cost)
-                    if cost > most.cost
-                    else ""
-                )
-            self._reserved_tokens += tokens
-            self._reserved_cost += cost
-        return tokens, cost
+        if most.tokens is not None and tokens > most.tokens:
+            raise _Spent(_too_small(section, f"{tokens} tokens", "tokens", most.tokens))
+        if most.cost is not None and cost > most.cost:
+            raise _Spent(_too_small(section, f"{cost:.4f} of money", "cost", most.cost))
+        with self._released:
+            while not self._stopping and self._allows(tokens, cost):
+                if self._allows(tokens + self._reserved_tokens, cost + self._reserved_cost):
+                    self._in_flight += 1
+                    self._reserved_tokens += tokens
+                    self._reserved_cost += cost
+                    return tokens, cost
+                self._released.wait()
+        raise _Spent
+
+    def _allows(self, tokens: int, cost: float) -> bool:
+        """Whether the budget has room for as much beside what was spent; the lock is held."""
+        most, spent = self._budget, self.usage
+        return (most.tokens is None or spent.tokens + tokens <= most.tokens) and (
+            most.cost is None or (spent.cost or 0.0) + cost <= most.cost
+        )
 
     def _release(self, reserved: tuple[int, float]) -> None:
-        with self._lock:
+        with self._released:
+            self._in_flight -= 1
             self._reserved_tokens -= reserved[0]
-            self._reserved_cost -= reserved[1]
+            # Sums of fractions leave a rest, for whose end nobody could wait.
+            self._reserved_cost = self._reserved_cost - reserved[1] if self._in_flight else 0.0
+            self._released.notify_all()
 
     @property
     def _where(self) -> str:

@@ -28,7 +28,7 @@ from supportbot_dagster.synthesis.model_teacher import (
 from supportbot_dagster.synthesis.prompt import Prompt
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Phrased, RecordedTeacher
-from tests.synthesis.chat_server import ChatServer, chat_server
+from tests.synthesis.chat_server import ChatServer, chat_server, heading_of
 
 KEY = "sk-test-4f1c0a77"
 
@@ -311,12 +311,14 @@ def test_the_token_budget_is_never_exceeded_and_what_was_paid_is_kept(
     budget = Budget(tokens=9_000)
     asked = teacher(server, tmp_path, budget=budget)
     with pytest.raises(
-        UserError, match=r"budget is used up .* sections left\. All replies are kept"
-    ):
+        UserError,
+        match=r"another request could exceed the teacher's budget .* All replies are kept",
+    ) as caught:
         ask(asked, wanted)
     assert 0 < asked.usage.tokens <= 9_000
     assert asked.usage.calls == len(server.requests)
     paid = len(server.requests)
+    assert f"with {20 - paid} of 20 sections left to ask about" in str(caught.value)
     rest = teacher(server, tmp_path)
     assert len(ask(rest, wanted)) == 20
     assert (rest.usage.cached, rest.usage.calls) == (paid, 20 - paid)
@@ -360,6 +362,46 @@ def test_fewer_questions_are_welcome_more_are_cut_and_kept_replies_are_read_alik
     again = teacher(server, tmp_path)
     assert [len(item.pairs) for item in ask(again, sections(2))] == [2, 5]
     assert again.usage.calls == 1
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [Budget(tokens=9_000), Budget(cost=0.09, input_price=10.0, output_price=10.0)],
+)
+def test_what_is_set_aside_for_requests_in_flight_is_waited_for(
+    server: ChatServer, tmp_path: Path, budget: Budget
+) -> None:
+    # Each of these takes 500 tokens, and far more is set aside for each of eight at once.
+    server.seconds = 0.1
+    asked = teacher(server, tmp_path, budget=budget, concurrency=8)
+    assert len(ask(asked, sections(10))) == 10
+    assert asked.usage.tokens == 5_000
+    assert server.in_flight > 1
+
+
+def test_sections_with_kept_replies_are_not_counted_as_left(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    wanted = sections(20)
+    ask(teacher(server, tmp_path), wanted[12:])
+    asked = teacher(server, tmp_path, budget=Budget(tokens=4_000))
+    with pytest.raises(UserError) as caught:
+        ask(asked, wanted)
+    assert 0 < asked.usage.calls < 12
+    assert f"with {12 - asked.usage.calls} of 20 sections left" in str(caught.value)
+
+
+def test_a_request_that_waits_for_room_is_not_sent_once_the_run_stops(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.seconds = 0.2
+    server.script.extend([401] * 6)
+    asked = teacher(server, tmp_path, budget=Budget(tokens=4_000), concurrency=6)
+    with pytest.raises(UserError, match="refuses the key"):
+        ask(asked, sections(6))
+    # The run ends with its first section; one other may have begun by then.
+    sent = [heading_of(body) for body in server.requests]
+    assert len(sent) <= sent.index("Guide > Part 0") + 2
 
 
 def test_the_money_budget_stops_as_well(server: ChatServer, tmp_path: Path) -> None:
