@@ -64,7 +64,6 @@ def trained(out: Path, **changes: Any) -> Path:
     return out
 
 
-@pytest.mark.timeout(1500)  # a processor without 16-bit units takes many times as long
 def test_it_learns_to_read_and_gives_a_whole_snapshot(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
