@@ -14,6 +14,17 @@ from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Pair
 
 
+def content_key(section: str, question: str, answer: str) -> str:
+    """32 hexadecimal digits of what makes a candidate: its section, question and answer.
+
+    Args:
+        section: the section's content hash.
+        question: as the teacher phrased it; white space does not count.
+        answer: likewise.
+    """
+    return sha256_json([section, fold(question), fold(answer)])[:32]
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A pair, its section, and what the filters said.
@@ -30,14 +41,13 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """Identity by content: 32 hexadecimal digits of section address, question and answer.
+        """Identity by content: that of section, question and answer, wherever the docs stand."""
+        return content_key(self.section.content_hash, self.pair.question, self.pair.answer)
 
-        The section's text is no part of it, so that a verdict is found again, and known to be
-        stale, when that has changed.
-        """
-        return sha256_json([self.section.key, fold(self.pair.question), fold(self.pair.answer)])[
-            :32
-        ]
+    @property
+    def former_key(self) -> str:
+        """The key that held the section's address in place of its content, as verdicts once did."""
+        return content_key(self.section.key, self.pair.question, self.pair.answer)
 
     @property
     def page(self) -> str:
