@@ -150,7 +150,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="rows",
             kinds={"jsonl"},
-            version="3",
+            version="4",
             settings=[
                 house.content(product.refusals.families, "refusals.yaml"),
                 sha256_path(BUILTIN_FAMILIES),
@@ -173,6 +173,13 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 "families": len({row.source for row in result.rows}),
                 "near_copies_of_another_family": f"{near_copies(result.rows) / len(rows):.1%}",
                 "left_out": counts(result.left_out),
+                "features_not_proven_missing": table(
+                    [
+                        {"name": one.family, "neighbour": one.neighbour, "why": one.why}
+                        for one in result.unproven
+                    ],
+                    limit=60,
+                ),
                 "preview": _preview(rows),
             },
         )
