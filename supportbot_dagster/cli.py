@@ -298,22 +298,42 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> No
 
 
 @app.command()
-def doctor() -> None:
-    """What this machine lacks for each profile, and the fix."""
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the product.")],
+    name: Annotated[
+        str, typer.Option("--name", help="The product's name; by default the folder's.")
+    ] = "",
+) -> None:
+    """Start a product of your own: a commented product.yaml and what belongs beside it."""
+    from supportbot_dagster.partitions import current_month
+    from supportbot_dagster.scaffold import write_product
+
+    for path in write_product(folder, name, current_month()):
+        print(path)
+    print(f"fill in {folder / 'product.yaml'}; supportbot doctor --product lists what is left")
+
+
+@app.command()
+def doctor(product: ProductOption = None) -> None:
+    """What this machine and the product file lack, and the fix."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from supportbot_dagster.doctor import examine
+    from supportbot_dagster.doctor import BLOCKING, examine
+    from supportbot_dagster.settings import load_settings
 
     table = Table(title="supportbot doctor", title_justify="left")
     for column in ("profile", "needs", "state", "fix"):
         table.add_column(column, overflow="fold")
-    findings = examine()
+    findings = examine(load_settings(product_file=product))
     for item in findings:
         colour = "green" if item.ok else "yellow"
-        table.add_row(item.profile, item.needs, f"[{colour}]{item.state}[/]", item.fix)
+        table.add_row(
+            item.profile, escape(item.needs), f"[{colour}]{escape(item.state)}[/]", escape(item.fix)
+        )
     Console().print(table)
-    if any(not item.ok and item.profile == "embedded" for item in findings):
+    if any(not item.ok and item.profile in BLOCKING for item in findings):
         raise typer.Exit(1)
 
 

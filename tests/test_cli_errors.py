@@ -110,6 +110,20 @@ def test_an_asset_that_is_none(refused: Run) -> None:
     assert not Path("root").exists(), "refused before anything is made"
 
 
+def test_a_product_is_not_begun_twice(
+    refused: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["supportbot", "init", "acme", "--name", "Acme Cloud"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert "acme/product.yaml" in capsys.readouterr().out
+    text = Path("acme/product.yaml").read_text(encoding="utf-8")
+    assert "name: Acme Cloud\n" in text
+    assert "acme/product.yaml" in refused("init", "acme")
+    assert Path("acme/product.yaml").read_text(encoding="utf-8") == text
+
+
 def test_a_site_that_does_not_answer(refused: Run) -> None:
     said = refused("crawl", "http://127.0.0.1:9/docs/", "--out", "pages.jsonl")
     assert "http://127.0.0.1:9/docs/ did not answer" in said
