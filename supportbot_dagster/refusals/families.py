@@ -88,9 +88,7 @@ class Family(BaseModel):
                     f"{_EXPECTED['absent']}, neighbour is {_EXPECTED['neighbour']}"
                 )
         elif self.absent or self.neighbour is not None:
-            raise ValueError(
-                "the keys absent and neighbour are for families of missing_feature alone"
-            )
+            raise ValueError("absent and neighbour are for missing_feature alone")
         return self
 
 

@@ -7,6 +7,7 @@ not: who decides (:mod:`supportbot_dagster.synthesis.filters`, :mod:`supportbot_
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from supportbot_dagster.dataset.rows import fold
 from supportbot_dagster.hashing import sha256_json
@@ -39,12 +40,12 @@ class Candidate:
     pair: Pair
     reason: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Identity by content: that of section, question and answer, wherever the docs stand."""
         return content_key(self.section.content_hash, self.pair.question, self.pair.answer)
 
-    @property
+    @cached_property
     def former_key(self) -> str:
         """The key that held the section's address in place of its content, as verdicts once did."""
         return content_key(self.section.key, self.pair.question, self.pair.answer)

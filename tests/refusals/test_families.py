@@ -99,7 +99,7 @@ def test_stray_braces_fail_in_one_line(product: Product, stray: str) -> None:
         ("families:\n  - {id: x, category: missing_feature, questions: [a], absent: [b], "
          "neighbour: 1}\n", "neighbour: expected is the address (url#anchor) of a docs section"),
         ("families:\n  - {id: x, category: pricing, questions: [a], absent: [b]}\n",
-         "family 1 ('x'): the keys absent and neighbour are for families of missing_feature"),
+         "family 1 ('x'): absent and neighbour are for missing_feature alone"),
         ("families:\n  - just a text\n",
          "family 1 should hold the keys absent, answer, category, id, neighbour, questions, and is "
          "'just a text'"),
