@@ -68,11 +68,15 @@ def retrain(
     everything: Annotated[
         bool, typer.Option("--all", help="Run every asset, fresh or not.")
     ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help="Stop at this asset: only it and what it is made from."),
+    ] = None,
 ) -> None:
     """Materialize what a month lacks, from the docs to the bundle."""
     from supportbot_dagster.operate.retrain import RetrainFailed
     from supportbot_dagster.operate.retrain import retrain as run
-    from supportbot_dagster.operate.summary import figures
+    from supportbot_dagster.operate.summary import RELEASE, figures
     from supportbot_dagster.partitions import current_month
     from supportbot_dagster.product import load_product
     from supportbot_dagster.settings import load_settings
@@ -85,7 +89,7 @@ def retrain(
         print(line, file=sys.stderr, flush=True)
 
     try:
-        result = run(settings, loaded, chosen, everything=everything, say=say)
+        result = run(settings, loaded, chosen, everything=everything, say=say, until=until)
     except RetrainFailed as error:
         hint = "What was finished before is kept; run again to go on from there."
         _fail(f"{error} {hint}", code=2 if error.user_error else 1)
@@ -93,15 +97,16 @@ def retrain(
     from rich.table import Table
 
     console = Console()
-    table = Table(title=f"{loaded.name}, {chosen}", title_justify="left")
-    table.add_column("figure")
-    table.add_column("measured", justify="right")
-    table.add_column("limit", justify="right")
-    table.add_column("", justify="left")
-    table.add_column("how it is judged", overflow="fold")
-    for line in figures(settings, chosen):
-        table.add_row(line.name, line.measured, line.limit, line.verdict, line.how)
-    console.print(table)
+    if until is None or until == RELEASE:  # else there is nothing to judge yet
+        table = Table(title=f"{loaded.name}, {chosen}", title_justify="left")
+        table.add_column("figure")
+        table.add_column("measured", justify="right")
+        table.add_column("limit", justify="right")
+        table.add_column("", justify="left")
+        table.add_column("how it is judged", overflow="fold")
+        for line in figures(settings, chosen):
+            table.add_row(line.name, line.measured, line.limit, line.verdict, line.how)
+        console.print(table)
     ran = ", ".join(f"{asset} {seconds:.0f} s" for asset, seconds in result.ran.items())
     console.print(
         f"{len(result.ran)} materialized, {len(result.skipped)} fresh and skipped, "
@@ -159,15 +164,12 @@ def review(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=0, max=65535)] = 8787,
 ) -> None:
     """A page on loopback to judge the synthesized pairs of a month."""
-    import socket
-
-    from werkzeug.serving import make_server
-
     from supportbot_dagster.partitions import check_month, current_month
     from supportbot_dagster.product import load_product
     from supportbot_dagster.resources.artifact_store import ArtifactStore
     from supportbot_dagster.review.app import create_app
     from supportbot_dagster.review.candidates import FOLDER, from_records
+    from supportbot_dagster.review.serve import listening
     from supportbot_dagster.review.verdicts import VerdictStore
     from supportbot_dagster.settings import load_settings
 
@@ -178,21 +180,13 @@ def review(
     records = store.read_rows(FOLDER, chosen)
     if records is None:
         raise UserError(
-            f"{chosen} has no candidates yet. Materialize synthesized_pairs for that month first."
+            f"{chosen} has no candidates yet. Run supportbot retrain --until synthesized_pairs "
+            f"--month {chosen} first."
         )
     verdicts = VerdictStore(settings.verdicts)
     verdicts.check_writable()
     page = create_app(from_records(records), verdicts, product=loaded.name, reviewer=_user_name())
-    try:
-        listening = socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        raise UserError(
-            f"port {port} of 127.0.0.1 cannot be opened ({error.strerror}). Choose another with "
-            "--port, or 0 for any that is free."
-        ) from None
-    with listening:
-        server = make_server("127.0.0.1", port, page, threaded=True, fd=listening.fileno())
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    with listening(page, port) as (server, address):
         print(f"review of {chosen} on {address} (Ctrl-C ends)", flush=True)
         server.serve_forever()
 
@@ -304,22 +298,42 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> No
 
 
 @app.command()
-def doctor() -> None:
-    """What this machine lacks for each profile, and the fix."""
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the product.")],
+    name: Annotated[
+        str, typer.Option("--name", help="The product's name; by default the folder's.")
+    ] = "",
+) -> None:
+    """Start a product of your own: a commented product.yaml and what belongs beside it."""
+    from supportbot_dagster.partitions import current_month
+    from supportbot_dagster.scaffold import write_product
+
+    for path in write_product(folder, name, current_month()):
+        print(path)
+    print(f"fill in {folder / 'product.yaml'}; supportbot doctor --product lists what is left")
+
+
+@app.command()
+def doctor(product: ProductOption = None) -> None:
+    """What this machine and the product file lack, and the fix."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from supportbot_dagster.doctor import examine
+    from supportbot_dagster.doctor import BLOCKING, examine
+    from supportbot_dagster.settings import load_settings
 
     table = Table(title="supportbot doctor", title_justify="left")
     for column in ("profile", "needs", "state", "fix"):
         table.add_column(column, overflow="fold")
-    findings = examine()
+    findings = examine(load_settings(product_file=product))
     for item in findings:
         colour = "green" if item.ok else "yellow"
-        table.add_row(item.profile, item.needs, f"[{colour}]{item.state}[/]", item.fix)
+        table.add_row(
+            item.profile, escape(item.needs), f"[{colour}]{escape(item.state)}[/]", escape(item.fix)
+        )
     Console().print(table)
-    if any(not item.ok and item.profile == "embedded" for item in findings):
+    if any(not item.ok and item.profile in BLOCKING for item in findings):
         raise typer.Exit(1)
 
 

@@ -103,6 +103,27 @@ def test_a_month_that_cannot_be(refused: Run, command: str, month: str, said: st
     assert not Path("root").exists(), "refused before anything is made"
 
 
+def test_an_asset_that_is_none(refused: Run) -> None:
+    said = refused("retrain", "--until", "pairs")
+    assert "no asset 'pairs'. Name one of " in said
+    assert "synthesized_pairs" in said
+    assert not Path("root").exists(), "refused before anything is made"
+
+
+def test_a_product_is_not_begun_twice(
+    refused: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["supportbot", "init", "acme", "--name", "Acme Cloud"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert "acme/product.yaml" in capsys.readouterr().out
+    text = Path("acme/product.yaml").read_text(encoding="utf-8")
+    assert "name: Acme Cloud\n" in text
+    assert "acme/product.yaml" in refused("init", "acme")
+    assert Path("acme/product.yaml").read_text(encoding="utf-8") == text
+
+
 def test_a_site_that_does_not_answer(refused: Run) -> None:
     said = refused("crawl", "http://127.0.0.1:9/docs/", "--out", "pages.jsonl")
     assert "http://127.0.0.1:9/docs/ did not answer" in said
@@ -174,7 +195,8 @@ def candidates(folder: Path, text: str) -> str:
 
 
 def test_a_review_that_cannot_begin(refused: Run, tmp_path: Path) -> None:
-    assert "has no candidates yet" in refused("review")
+    said = refused("review")
+    assert "has no candidates yet. Run supportbot retrain --until synthesized_pairs" in said
     month = candidates(tmp_path, '{"section": "x"}\n')
     said = refused("review", "--month", month)
     assert "line 1 of the candidates is damaged" in said

@@ -35,7 +35,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="dataset",
             kinds={"jsonl", "huggingface"},
-            version="5",
+            version="6",
             settings=[
                 product.dataset,
                 house.content(product.probes.file, "probes.yaml"),
@@ -91,6 +91,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 ),
                 "splits": counts({split: len(merged.of(split)) for split in SPLITS}, "split"),
                 "left_out": counts(merged.left_out),
+                "refusals_that_the_docs_answer": table([vars(one) for one in merged.answered]),
                 "withheld_sections": list(merged.withheld),
                 "plot": picture(
                     bucket_bars(

@@ -20,7 +20,8 @@ from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_settings
 from supportbot_dagster.review.candidates import FOLDER as REVIEW
 from supportbot_dagster.review.candidates import to_records
-from supportbot_dagster.review.verdicts import apply_verdicts
+from supportbot_dagster.review.reviewed import apply_verdicts
+from supportbot_dagster.synthesis.filters import own_words
 from supportbot_dagster.synthesis.pairs import synthesize
 from supportbot_dagster.synthesis.section import sections_of
 
@@ -35,7 +36,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="rows",
             kinds={"jsonl"},
-            version="3",
+            version="4",
             settings=[
                 house.content(product.teacher.recordings, "teacher"),
                 *teacher_settings(product),
@@ -52,14 +53,15 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         store: ArtifactStore,
     ) -> dg.Output[Rows]:
         teacher = teacher_model.teacher(product, store)
-        own = frozenset(product.name.lower().split())
-        result = synthesize(docs_crawl, teacher, log_progress(context), own)
-        store.write_rows(REVIEW, context.partition_key, to_records(result.candidates))
+        result = synthesize(docs_crawl, teacher, log_progress(context), own_words(product.name))
         reviewed = apply_verdicts(
             result.candidates,
             house.verdicts.current() if house.verdicts else {},
+            sections_of(docs_crawl),
             required=product.review == "required",
         )
+        on_the_page = [*result.candidates, *reviewed.restored]
+        store.write_rows(REVIEW, context.partition_key, to_records(on_the_page))
         result = replace(result, candidates=reviewed.candidates)
         taught = result.rows
         rows = [row.to_dict() for row in taught]
@@ -81,6 +83,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 "teacher_faults": table(
                     [{"section": key, "fault": why} for key, why in result.faults.items()]
                 ),
+                "teacher_failed": dict(Counter(result.faults.values())),
                 "teacher_calls": teacher.usage.calls,
                 "teacher_replies_kept": teacher.usage.cached,
                 "teacher_tokens": teacher.usage.tokens,
@@ -147,7 +150,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="rows",
             kinds={"jsonl"},
-            version="3",
+            version="4",
             settings=[
                 house.content(product.refusals.families, "refusals.yaml"),
                 sha256_path(BUILTIN_FAMILIES),
@@ -170,6 +173,13 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 "families": len({row.source for row in result.rows}),
                 "near_copies_of_another_family": f"{near_copies(result.rows) / len(rows):.1%}",
                 "left_out": counts(result.left_out),
+                "features_not_proven_missing": table(
+                    [
+                        {"name": one.family, "neighbour": one.neighbour, "why": one.why}
+                        for one in result.unproven
+                    ],
+                    limit=60,
+                ),
                 "preview": _preview(rows),
             },
         )

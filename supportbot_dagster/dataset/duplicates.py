@@ -64,11 +64,20 @@ class Questions:
         """
         if (key := self._exact.get(text)) is not None:
             return key
+        return next(iter(self.near(text, prepared)), None)
+
+    def near(self, text: str, prepared: Any = None) -> list[str]:
+        """The keys of all questions that ``text`` nearly copies, the nearest first.
+
+        Args:
+            text: a normalized question.
+            prepared: its entry of :func:`prepare`, if there is one.
+        """
         if is_short(text):
-            return None
+            return [self._exact[text]] if text in self._exact else []
         ordered = in_order(text)
         hashed = prepared if prepared is not None else prepare([text])[0]
-        near = process.extract(
+        found = process.extract(
             ordered,
             {candidate: self._sorted[candidate] for candidate in self._lsh.query(hashed)},
             scorer=fuzz.ratio,
@@ -76,8 +85,8 @@ class Questions:
             limit=None,
         )
         # Of equals the first in the alphabet: the index gives them in no order.
-        best = min(near, key=lambda item: (-item[1], item[2]), default=None)
-        return self._exact[best[2]] if best else None
+        found.sort(key=lambda item: (-item[1], item[2]))
+        return [self._exact[item[2]] for item in found]
 
     def add(self, key: str, text: str, prepared: Any = None) -> None:
         """Put a normalized question in; one that is there already keeps its first key."""

@@ -38,6 +38,8 @@ FLOOR_SHARE = 0.5
 ENOUGH_HELD_OUT = 300
 """Rows of a bucket that a split is measured with if it has them, however small the dataset: when
 none of so many fails, the rate of failures is under 1 % at 95 % confidence."""
+ANSWERED = "refuses what the docs answer"
+"""Reason of the refusals that are left out because of a docs row."""
 _BATCH = 500
 
 
@@ -64,6 +66,23 @@ class BucketCount:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A question that was to be refused, and the docs row that answers it.
+
+    Args:
+        question: of the refusal.
+        source: its ``category/family``, or its ticket's hash.
+        docs_question: what it is the same as, or nearly so.
+        section: key of the docs section that answers it.
+    """
+
+    question: str
+    source: str
+    docs_question: str
+    section: str
+
+
+@dataclass(frozen=True)
 class Merged:
     """The dataset and its account.
 
@@ -72,12 +91,14 @@ class Merged:
         buckets: count per bucket.
         left_out: rows left out by reason.
         withheld: keys of the docs sections that training is not shown.
+        answered: the refusals left out because the docs answer their question.
     """
 
     rows: list[Row]
     buckets: dict[str, BucketCount]
     left_out: dict[str, int]
     withheld: tuple[str, ...] = ()
+    answered: tuple[Answered, ...] = ()
 
     def of(self, split: Split) -> list[Row]:
         """The rows of one split."""
@@ -99,8 +120,9 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     does not reach is left out, a bucket below its quota falls short, and nothing is repeated. A row
     whose question nearly copies one that is held out, or that another section, thread or family
     trains already, is left out, and so is any row that copies a probe, or that holds what a
-    tokenizer or a screen would take for something else. Time and memory grow with
-    the number of rows, and with n log n by sorting.
+    tokenizer or a screen would take for something else. No split refuses what the docs answer: a
+    refusal whose question nearly copies a docs row's is left out. Time and memory grow with the
+    number of rows, and with n log n by sorting.
 
     Raises:
         UserError: if no training row remains in the docs bucket.
@@ -108,7 +130,9 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
     left_out: Counter[str] = Counter()
     probe_texts = [normalized_question(probe) for probe in probes]
     seen: dict[str, Row] = {}
-    for row in rows:
+    fit, answered = _without_answered(list(rows))
+    left_out[ANSWERED] += len(answered)
+    for row in fit:
         normalized = normalized_question(row.question)
         held_back = _unfit(row)
         if not normalized:
@@ -185,12 +209,41 @@ def merge(rows: Iterable[Row], settings: Dataset, probes: Sequence[str] = ()) ->
         raise UserError(
             "The merged dataset has no docs row to train on. Check the row tables of docs_crawl "
             "and synthesized_pairs. With review: required only pairs train that a person kept: "
-            "run supportbot review first."
+            "run supportbot retrain --until synthesized_pairs, then supportbot review, then "
+            "retrain again."
         )
     order = {name: position for position, name in enumerate(SPLITS)}
     used.sort(key=lambda row: (order[row.split], row.bucket, row.id))
     counted = {key: value for key, value in sorted(left_out.items()) if value}
-    return Merged(used, buckets, counted, tuple(withheld))
+    return Merged(used, buckets, counted, tuple(withheld), tuple(answered))
+
+
+def _without_answered(rows: Sequence[Row]) -> tuple[list[Row], list[Answered]]:
+    """The rows without the refusals of what the docs answer, and these."""
+    refused: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.bucket == "refusals" and (text := normalized_question(row.question)):
+            refused[text].append(row)
+    # The refusals are looked up in, as they are few.
+    known = Questions(NEAR_COPY)
+    for text, hashed in zip(refused, prepare(list(refused)), strict=True):
+        known.add(text, text, hashed)
+    docs = {normalized_question(row.question): row for row in rows if row.bucket == "docs"}
+    answered: dict[str, Row] = {}
+    for text, hashed in zip(docs, prepare(list(docs)), strict=True):
+        for near in known.near(text, hashed):
+            answered.setdefault(near, docs[text])
+    told = [
+        Answered(row.question, row.source, by.question, by.source)
+        for near, by in answered.items()
+        for row in refused[near]
+    ]
+    left = [
+        row
+        for row in rows
+        if row.bucket != "refusals" or normalized_question(row.question) not in answered
+    ]
+    return left, told
 
 
 def _unfit(row: Row) -> str:

@@ -8,7 +8,7 @@ import logging
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from supportbot_dagster.operate.instance import (
     open_instance,
     run_tags,
 )
-from supportbot_dagster.operate.status import AssetStatus, StatusReader, reason
+from supportbot_dagster.operate.status import AssetStatus, StatusReader, reason, up_to
 from supportbot_dagster.partitions import check_month, ticket_window
 from supportbot_dagster.product import Product
 from supportbot_dagster.resources.artifact_store import ArtifactStore
@@ -33,6 +33,8 @@ from supportbot_dagster.settings import Settings
 
 Say = Callable[[str], None]
 LOGGER = "progress"
+TAUGHT = "synthesized_pairs"
+"""The asset that asks the teacher model."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,13 @@ class RetrainFailed(Exception):
 
 
 def retrain(
-    settings: Settings, product: Product, month: str, *, everything: bool, say: Say
+    settings: Settings,
+    product: Product,
+    month: str,
+    *,
+    everything: bool,
+    say: Say,
+    until: str | None = None,
 ) -> RetrainResult:
     """Materialize what the month lacks.
 
@@ -78,44 +86,75 @@ def retrain(
         product: what the bot is about.
         month: partition key; must not be in the future.
         everything: run every asset, fresh or not.
-        say: told one line about each asset.
+        say: told one line about each asset, and one about the teacher model that was asked.
+        until: the asset to stop at: it and what is upstream of it are looked at, and nothing else.
+            None for all assets.
 
     Raises:
-        UserError: if the month is wrong or another retrain holds it.
+        UserError: if the month is wrong, there is no such asset, or another retrain holds the
+            month.
         RetrainFailed: if an asset fails; what was finished before it is kept.
     """
-    started = time.monotonic()
+    started, began = time.monotonic(), time.time()
     check_month(month, product.retrain.first_month)
+    defs = build_definitions(settings, product, loggers={LOGGER: console_logger(say)})
+    wanted = None if until is None else up_to(defs, until)
     with month_lock(settings, month), open_instance(settings) as instance:
         closed = close_killed_runs(instance)
         if closed:
             say(f"closed {closed} run(s) of killed processes")
-        defs = build_definitions(settings, product, loggers={LOGGER: console_logger(say)})
         store = ArtifactStore(root=settings.root, scratch=str(settings.home))
         reader = StatusReader(defs, instance, store)
         ran: dict[str, float] = {}
         skipped: list[str] = []
-        changed = {} if everything else _outside_changes(defs, reader, store, product, month, say)
-        waiting = reader.order
-        while waiting:
-            states = {item.asset: item for item in reader.read(month, changed)}
-            if everything or all(states[asset].own for asset in waiting):
-                batch, waiting = waiting, []
-            else:
-                batch, waiting = [waiting[0]], waiting[1:]
-                if not _must_run(states[batch[0]]):
-                    skipped.append(batch[0])
-                    continue
-            for asset in batch:
-                why = "; ".join(states[asset].why)
-                if len(batch) == 1:
-                    say(f"{asset}: {why or 'asked for'}")
-            ran |= _run(defs, instance, batch, month, say)
-            for asset in batch:
-                changed.pop(asset, None)
+        waiting = wanted or reader.order
+        changed = {}
+        if not everything:
+            changed = _outside_changes(reader, store, product, month, waiting, say)
+        try:
+            while waiting:
+                states = {item.asset: item for item in reader.read(month, changed)}
+                if everything or all(states[asset].own for asset in waiting):
+                    batch, waiting = waiting, []
+                else:
+                    batch, waiting = [waiting[0]], waiting[1:]
+                    if not _must_run(states[batch[0]]):
+                        skipped.append(batch[0])
+                        continue
+                for asset in batch:
+                    why = "; ".join(states[asset].why)
+                    if len(batch) == 1:
+                        say(f"{asset}: {why or 'asked for'}")
+                ran |= _run(defs, instance, batch, month, say)
+                for asset in batch:
+                    changed.pop(asset, None)
+        finally:
+            # Also where something after the teacher failed: what was paid for is told.
+            if reader.made_at(TAUGHT, month) >= began and (
+                line := teacher_line(reader.metadata(TAUGHT, month))
+            ):
+                say(line)
         for asset in skipped:
             say(f"{asset}: fresh, skipped")
         return RetrainResult(month, ran, skipped, time.monotonic() - started, _peak_gib())
+
+
+def teacher_line(metadata: Mapping[str, Any]) -> str:
+    """What asking the teacher model came to, from the metadata of the pairs; empty if none was.
+
+    Args:
+        metadata: values by name, as :meth:`StatusReader.metadata` gives them.
+    """
+    calls, kept = metadata.get("teacher_calls", 0), metadata.get("teacher_replies_kept", 0)
+    failed: Mapping[str, int] = metadata.get("teacher_failed", {})
+    if not (calls or kept or failed):
+        return ""
+    reasons = "; ".join(f"{count} x {reason}" for reason, count in sorted(failed.items()))
+    return (
+        f"teacher model: {calls} calls, {kept} replies kept from before, {sum(failed.values())} "
+        f"sections failed{f' ({reasons})' if reasons else ''}, "
+        f"cost {metadata.get('teacher_cost', 'not known')}"
+    )
 
 
 def _must_run(status: AssetStatus) -> bool:
@@ -169,19 +208,19 @@ def _seconds(result: dg.ExecuteInProcessResult, assets: list[str]) -> dict[str, 
 
 
 def _outside_changes(
-    defs: dg.Definitions,
     reader: StatusReader,
     store: ArtifactStore,
     product: Product,
     month: str,
+    wanted: Sequence[str],
     say: Say,
 ) -> dict[str, str]:
-    """Sources that differ from what was last read, with the reason."""
+    """Sources among the wanted assets that differ from what was last read, with the reason."""
     from supportbot_dagster.definitions import source_resources
 
     docs_site, ticket_source = source_resources(product)
     changed: dict[str, str] = {}
-    if reader.data_version("docs_crawl", month) is not None:
+    if "docs_crawl" in wanted and reader.data_version("docs_crawl", month) is not None:
         try:
             now, stored = docs_version(docs_site, store, month)
         except UserError as error:
@@ -190,7 +229,7 @@ def _outside_changes(
             if now != stored:
                 changed["docs_crawl"] = "the docs changed"
     recorded = reader.metadata("ticket_export", month).get("source_version")
-    if recorded is not None:
+    if "ticket_export" in wanted and recorded is not None:
         window = ticket_window(month, product.tickets.window_months)
         if ticket_source.version(window) != recorded:
             changed["ticket_export"] = "the ticket export changed"

@@ -16,6 +16,7 @@ import dagster as dg
 from dagster import AssetKey
 
 from supportbot_dagster.artifacts import UNPARTITIONED
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_text
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 
@@ -86,12 +87,12 @@ class StatusReader:
     @property
     def order(self) -> list[str]:
         """All assets, inputs before what reads them."""
-        return [
-            key.to_user_string()
-            for level in self._graph.toposorted_asset_keys_by_level
-            for key in sorted(level)
-            if self._graph.get(key).is_materializable
-        ]
+        return _ordered(self._graph)
+
+    def made_at(self, asset: str, month: str) -> float:
+        """Time of the latest materialization in seconds since 1970; 0 without one."""
+        event = self._event(asset, month)
+        return event.timestamp if event else 0.0
 
     def read(self, month: str, changed: Mapping[str, str] | None = None) -> list[AssetStatus]:
         """The status of every asset in the order of the graph.
@@ -211,6 +212,33 @@ class StatusReader:
                 if asset and entry.timestamp > found.get(asset, (0.0, ""))[0]:
                     found[asset] = (entry.timestamp, "the last attempt failed: " + reason(entry))
         return found
+
+
+def up_to(defs: dg.Definitions, asset: str) -> list[str]:
+    """An asset and everything upstream of it, inputs before what reads them.
+
+    Raises:
+        UserError: if there is no such asset.
+    """
+    graph = defs.resolve_asset_graph()
+    order = _ordered(graph)
+    if asset not in order:
+        raise UserError(f"there is no asset {asset!r}. Name one of {', '.join(order)}.")
+    wanted: set[AssetKey] = set()
+    new = {AssetKey(asset)}
+    while new:
+        wanted |= new
+        new = {above for key in new for above in graph.get(key).parent_keys} - wanted
+    return [name for name in order if AssetKey(name) in wanted]
+
+
+def _ordered(graph: Any) -> list[str]:
+    return [
+        key.to_user_string()
+        for level in graph.toposorted_asset_keys_by_level
+        for key in sorted(level)
+        if graph.get(key).is_materializable
+    ]
 
 
 def _as_input(data_version: str) -> tuple[str, str]:

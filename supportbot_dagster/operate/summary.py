@@ -13,6 +13,9 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.settings import Settings
 
+RELEASE = "release"
+"""The asset after which a month has figures."""
+
 
 @dataclass(frozen=True)
 class Line:

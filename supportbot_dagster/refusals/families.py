@@ -10,16 +10,17 @@ A family is one intent in several wordings. The whole family goes into one split
 deflections are measured on intents that training has not seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.product import SAMPLE, Product, describe_validation_error
+from supportbot_dagster.product import SAMPLE, Product
 from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.strict_yaml import load_yaml
 
@@ -83,10 +84,11 @@ class Family(BaseModel):
             blank = [word for word in self.absent if not any(map(str.isalnum, word))]
             if blank or not self.absent or self.neighbour is None or self.answer:
                 raise ValueError(
-                    f"{self.id}: a missing_feature has absent and neighbour, and no answer"
+                    "a missing_feature has absent and neighbour, and no answer; absent holds "
+                    f"{_EXPECTED['absent']}, neighbour is {_EXPECTED['neighbour']}"
                 )
         elif self.absent or self.neighbour is not None:
-            raise ValueError(f"{self.id}: absent and neighbour are for missing_feature alone")
+            raise ValueError("absent and neighbour are for missing_feature alone")
         return self
 
 
@@ -103,7 +105,8 @@ def load_families(path: Path) -> FamilyFile:
 
     Raises:
         UserError: if it is missing or does not fit the schema, or if a family has the id of
-            another, an empty question or a slot that cannot be filled.
+            another, an empty question or a slot that cannot be filled; the message names the
+            family, the key and what is expected.
     """
     try:
         raw = load_yaml(path.read_text(encoding="utf-8"))
@@ -117,11 +120,78 @@ def load_families(path: Path) -> FamilyFile:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
-        raise UserError(f"{path}: {describe_validation_error(error, FamilyFile)}") from None
+        problems = "; ".join(_in_plain_words(item, raw) for item in error.errors())
+        raise UserError(f"{path}: {problems}.") from None
     problem = next(_problems(file.families), None)
     if problem is not None:
         raise UserError(f"{path}: {problem}")
     return file
+
+
+_EXPECTED: dict[str, str] = {
+    "families": "a list of families, each with id, category and questions",
+    "categories": "categories by name",
+    "id": "a name of its own, as text",
+    "category": f"one of {', '.join(CATEGORIES)}",
+    "questions": "a list of one or more questions, each as text",
+    "answer": "a list of deflections, each as text",
+    "absent": "a list of words that the docs would use, each as text",
+    "neighbour": "the address (url#anchor) of a docs section, as text",
+    "lacks": "what the bot lacks, as text",
+    "opening": "the sentence that its deflections begin with, as text",
+    "next_steps": "a list of one or more next steps, each as text",
+}
+"""Keys of a families file, and what each holds."""
+_MOST_SHOWN = 80
+
+
+def _in_plain_words(item: Mapping[str, Any], raw: Any) -> str:
+    """One mistake: the family or category, the key, what is expected, what was found.
+
+    Args:
+        item: an entry of ``ValidationError.errors()``.
+        raw: the file's content.
+    """
+    where, rest = _place(item["loc"], raw)
+    model: type[BaseModel] = FamilyFile
+    if where:
+        model = Family if item["loc"][0] == "families" else Category
+    known = sorted(model.model_fields)
+    key = next((part for part in reversed(rest) if isinstance(part, str)), "")
+    prefix = f"{where}: " if where else ""
+    if item["type"] == "extra_forbidden":
+        return f"{prefix}unknown key {key} (known here: {', '.join(known)})"
+    if item["type"] == "missing":
+        return f"{prefix}the key {key} is missing; it holds {_EXPECTED[key]}"
+    if item["type"] == "value_error":
+        return f"{prefix}{item['ctx']['error']}"
+    found = _shown(item["input"])
+    if not key:
+        holder = where or "the file"
+        return f"{holder} should hold the keys {', '.join(known)}, and is {found}"
+    at = [f" (number {part + 1})" for part in rest if isinstance(part, int)]
+    return f"{prefix}{key}{''.join(at)}: expected is {_EXPECTED[key]}; found is {found}"
+
+
+def _place(location: Sequence[str | int], raw: Any) -> tuple[str, Sequence[str | int]]:
+    """The family or category that a location is in, in words, and the rest of the location."""
+    if len(location) < 2:
+        return "", location
+    if location[0] == "categories":
+        return f"category {location[1]!r}", location[2:]
+    number = int(location[1])
+    entry = raw["families"][number]
+    name = entry.get("id") if isinstance(entry, dict) else None
+    called = f" ({name!r})" if isinstance(name, str) and name else ""
+    return f"family {number + 1}{called}", location[2:]
+
+
+def _shown(value: Any) -> str:
+    """What was found, short."""
+    if value is None:
+        return "nothing"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
 def _problems(families: tuple[Family, ...]) -> Iterator[str]:

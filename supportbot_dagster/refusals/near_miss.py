@@ -11,7 +11,7 @@ thing, which the deflection names.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,8 @@ from supportbot_dagster.synthesis.section import SectionText
 
 SAME_AS_HEADING = 95.0
 """Token-sort ratio (0 to 100) from which a question counts as a docs heading."""
+LIKE_AN_ADDRESS = 70.0
+"""Ratio (0 to 100) from which a section's address may be what was meant by another."""
 ENOUGH = 32
 """Families of missing features: what a product's own lack of these is made from headings. A person
 knows better what customers take for granted."""
@@ -80,9 +82,28 @@ class _Thing:
     section: SectionText
 
 
+@dataclass(frozen=True)
+class Unproven:
+    """A missing feature of the product's own that is left out.
+
+    Args:
+        family: its id.
+        neighbour: the address that it names as its nearest section.
+        questions: how many wordings go with it.
+        reason: under which they are counted.
+        why: the same with the place in the docs, for a person to mend.
+    """
+
+    family: str
+    neighbour: str
+    questions: int
+    reason: str
+    why: str
+
+
 def contrast_families(
     own: Sequence[Family], sections: Sequence[SectionText]
-) -> tuple[list[Family], Counter[str]]:
+) -> tuple[list[Family], list[Unproven]]:
     """Missing features that the docs prove to be missing: a product's own, and made ones besides,
     if those are fewer than :data:`ENOUGH`.
 
@@ -91,20 +112,42 @@ def contrast_families(
         sections: the docs.
 
     Returns:
-        The families, and the questions of own families left out, by reason.
+        The families, and the own families left out.
     """
     kept: list[Family] = []
-    left_out: Counter[str] = Counter()
-    keys = {section.key for section in sections if section.heading_path}
+    left_out: list[Unproven] = []
+    headed = {section.key: bool(section.heading_path) for section in sections}
     texts = [_text(section) for section in sections]
     for family in own:
-        if any(_speaks(text, family.absent) for text in texts):
-            left_out["the docs speak of this feature"] += len(family.questions)
-        elif family.neighbour not in keys:
-            left_out["the docs lack the neighbour of this feature"] += len(family.questions)
+        neighbour, reason, why = family.neighbour or "", "", ""
+        for section, text in zip(sections, texts, strict=True):
+            if spoken := [word for word in family.absent if _speaks(text, [word])]:
+                reason = "the docs speak of this feature"
+                why = f"{spoken[0]!r} stands in {section.key}"
+                break
+        else:
+            if not headed.get(neighbour):
+                reason = "the docs lack the neighbour of this feature"
+                why = _no_neighbour(neighbour, headed)
+        if reason:
+            questions = len(family.questions)
+            left_out.append(Unproven(family.id, neighbour, questions, reason, why))
         else:
             kept.append(family)
     return [*kept, *_made(sections, texts, ENOUGH - len(kept))], left_out
+
+
+def _no_neighbour(neighbour: str, headed: Mapping[str, bool]) -> str:
+    """Why the docs have no such neighbour, and what may have been meant."""
+    if neighbour in headed:
+        return "that section has no heading that a deflection could name"
+    known = [key for key, has_heading in headed.items() if has_heading]
+    meant = next((key for key in known if key.endswith(f"/{neighbour.lstrip('/')}")), "")
+    if not meant:
+        near = process.extractOne(neighbour, known, scorer=fuzz.ratio, score_cutoff=LIKE_AN_ADDRESS)
+        meant = near[0] if near else ""
+    meant = f"; did you mean {meant}?" if meant else ""
+    return f"the docs have no section at this address{meant}"
 
 
 def contrast_answer(product: Product, heading: str, address: str, turn: int = 0) -> str:

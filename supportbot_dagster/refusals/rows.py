@@ -27,6 +27,7 @@ from supportbot_dagster.refusals.families import (
     product_families,
 )
 from supportbot_dagster.refusals.near_miss import (
+    Unproven,
     contrast_answer,
     contrast_families,
     without_headings,
@@ -36,10 +37,17 @@ from supportbot_dagster.synthesis.section import SectionText
 
 @dataclass(frozen=True)
 class Refusals:
-    """The rows and what was left out of them, by reason."""
+    """The rows and what was left out of them.
+
+    Args:
+        rows: in the order of their families.
+        left_out: questions by reason.
+        unproven: the product's own missing features that the docs do not prove to be missing.
+    """
 
     rows: list[Row]
     left_out: dict[str, int]
+    unproven: tuple[Unproven, ...] = ()
 
     @property
     def categories(self) -> dict[str, int]:
@@ -66,7 +74,8 @@ def build_refusal_rows(product: Product, sections: Sequence[SectionText]) -> Ref
     contrasts, unproven = contrast_families(
         [family for family in families if family.category == MISSING_FEATURE], sections
     )
-    left_out.update(unproven)
+    for one in unproven:
+        left_out[one.reason] += one.questions
     headings = {section.key: section.heading_path for section in sections}
     for index, family in enumerate(
         [*(family for family in families if family.category != MISSING_FEATURE), *contrasts]
@@ -83,9 +92,8 @@ def build_refusal_rows(product: Product, sections: Sequence[SectionText]) -> Ref
     for row in asked:
         seen.setdefault(row.question.casefold(), row)
     left_out["same question as another row"] += len(asked) - len(seen)
-    return Refusals(
-        list(seen.values()), {reason: count for reason, count in sorted(left_out.items()) if count}
-    )
+    counted = {reason: count for reason, count in sorted(left_out.items()) if count}
+    return Refusals(list(seen.values()), counted, tuple(unproven))
 
 
 def near_copies(rows: Sequence[Row]) -> int:
@@ -112,7 +120,10 @@ def _rows(family: Family, product: Product, index: int, nearest: str) -> list[Ro
             answer = nearest or deflection(family.category, product, index)
         problem = lint_deflection(answer, begins)
         if problem is not None:
-            raise UserError(f"{_where(family, product)}: {problem}: {answer!r}. Mend its answer.")
+            raise UserError(
+                f"{_where(family, product)}: {problem}: {answer!r}. Mend its answer: begin it with "
+                f"{begins!r}, and let the next step follow."
+            )
         rows.append(
             make_row(
                 question=fill(question, product, index + number),

@@ -5,43 +5,56 @@ What lives here: the web application and its protection. What does not: candidat
 
 It is made for people on one machine: it listens on loopback, answers to loopback names alone (so
 that no other site's name can be pointed at it), and takes a verdict only with the token of the
-session that asked for it. Every value is escaped by the templates; scripts of the page itself are
-the only ones that a browser runs.
+session that asked for it. Words that were typed are never thrown away: what cannot be taken as it
+is comes back on the page with the reason. Every value is escaped by the templates; scripts of the
+page itself are the only ones that a browser runs.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Flask, Response, abort, redirect, render_template, request, session, url_for
+from flask import Flask, Response, abort, g, redirect, render_template, request, session, url_for
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.review.candidates import highlight
+from supportbot_dagster.review.edits import faults
+from supportbot_dagster.review.reviewed import verdict_of
 from supportbot_dagster.review.verdicts import (
     DECISIONS,
     DONE,
     Decision,
+    Reviewer,
     Verdict,
     VerdictStore,
     verdict_on,
 )
 from supportbot_dagster.synthesis.candidate import Candidate
+from supportbot_dagster.synthesis.filters import own_words
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 LEASE_SECONDS = 120.0
 """How long a candidate that one reviewer looks at is not offered to another."""
-STATES = ("waiting", "kept", "edited", "rejected", "stale", "all")
+STATES = ("waiting", "kept", "edited", "rejected", "all")
 MAX_FORM_BYTES = 64 * 1024
+IDENTITY_DAYS = 400
+"""How long a browser knows its reviewer: the longest that browsers allow."""
+_IDENTITY = "reviewer"
 _BULK_SHOWN = 20
+_FIELDS = ("question", "answer")
+_EARLIER = (
+    "The review was started anew since this page was loaded, so nothing was done. Press again."
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +92,9 @@ class Filters:
         )
 
 
-def state_of(candidate: Candidate, verdict: Verdict | None) -> str:
-    """``waiting``, ``stale``, ``kept``, ``edited`` or ``rejected``."""
-    if verdict is None:
-        return "waiting"
-    return DONE[verdict.decision] if verdict.fits(candidate) else "stale"
+def state_of(verdict: Verdict | None) -> str:
+    """``waiting``, ``kept``, ``edited`` or ``rejected``."""
+    return "waiting" if verdict is None else DONE[verdict.decision]
 
 
 class Leases:
@@ -131,8 +142,12 @@ def create_app(
         MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
         MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES,
     )
-    by_key = {candidate.key: candidate for candidate in candidates}
+    by_key: dict[str, Candidate] = {}
+    for candidate in candidates:
+        # Of two that are one, in a section that stands at two addresses, the first may train.
+        by_key.setdefault(candidate.key, candidate)
     leases = Leases()
+    own = own_words(product)
 
     def filters() -> Filters:
         values = request.values
@@ -146,26 +161,45 @@ def create_app(
 
     def shown(chosen: Filters, verdicts: dict[str, Verdict]) -> list[Candidate]:
         return [
-            one for one in by_key.values() if chosen.show(one, state_of(one, verdicts.get(one.key)))
+            one for one in by_key.values() if chosen.show(one, state_of(verdict_of(one, verdicts)))
         ]
 
+    def me() -> Reviewer:
+        return Reviewer(session["name"], g.reviewer_id)
+
     @app.before_request
-    def only_from_here() -> None:
+    def only_from_here() -> Any:
         host = urlsplit(f"//{request.host}").hostname
         if host not in LOOPBACK:
             abort(403, "This page answers to 127.0.0.1 and localhost alone.")
-        if request.method != "POST":
-            session.setdefault("token", secrets.token_hex(16))
-            session.setdefault("name", f"{reviewer or 'reviewer'}-{secrets.token_hex(2)}")
-            return
-        # Nothing is put into the session here: another site's form comes without it, and an answer
-        # that set a new one would take the reviewer's name and undo away.
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            abort(403, "A verdict is given on this page itself.")
-        token = session.get("token", "")
-        if not token or not hmac.compare_digest(request.form.get("token", ""), token):
-            abort(403, "The page is from an earlier start. Load it again.")
+        known = request.cookies.get(_IDENTITY, "")
+        g.reviewer_id = known if re.fullmatch("[0-9a-f]{32}", known) else secrets.token_hex(16)
+        g.is_new = g.reviewer_id != known
+        g.earlier = False
+        if request.method == "POST":
+            # Nothing is put into the session of another site's form, which comes without it: an
+            # answer that set a new one would take the reviewer's name and undo away.
+            origin = request.headers.get("Origin")
+            if origin is not None and urlsplit(origin).netloc != request.host:
+                g.is_new = False
+                abort(403, "A verdict is given on this page itself.")
+            token = session.get("token", "")
+            sent = request.form.get("token", "")
+            if token and hmac.compare_digest(sent.encode(), token.encode()):
+                return None
+            if origin is None:
+                g.is_new = False
+                abort(403, "The page is from an earlier start. Load it again.")
+            g.earlier = True
+        session.setdefault("token", secrets.token_hex(16))
+        if "name" not in session:
+            session["name"] = store.name_of(g.reviewer_id) or (
+                f"{reviewer or 'reviewer'}-{secrets.token_hex(2)}"
+            )
+        if g.earlier and request.endpoint != "judge":
+            session["message"] = _EARLIER
+            return redirect(f"{url_for('next_candidate')}?{filters().query()}", 303)
+        return None
 
     @app.after_request
     def protect(response: Response) -> Response:
@@ -178,6 +212,14 @@ def create_app(
                 "Cache-Control": "no-store",
             }
         )
+        if g.get("is_new"):
+            response.set_cookie(
+                _IDENTITY,
+                g.reviewer_id,
+                max_age=IDENTITY_DAYS * 24 * 3600,
+                httponly=True,
+                samesite="Lax",
+            )
         return response
 
     @app.errorhandler(UserError)
@@ -188,18 +230,39 @@ def create_app(
     def common() -> dict[str, Any]:
         return {"product": product, "token": session["token"], "name": session["name"]}
 
-    def view(candidate: Candidate | None, chosen: Filters, verdicts: dict[str, Verdict]) -> str:
+    def view(
+        candidate: Candidate | None,
+        chosen: Filters,
+        verdicts: dict[str, Verdict],
+        *,
+        note: str = "",
+        typed: tuple[str, str] | None = None,
+        against: Sequence[str] = (),
+    ) -> str:
         listed = shown(chosen, verdicts)
         keys = [one.key for one in listed]
-        states = Counter(state_of(one, verdicts.get(one.key)) for one in by_key.values()
-                         if not one.reason or one.key in verdicts)  # fmt: skip
-        judged = sum(states[name] for name in ("kept", "edited", "rejected"))
+        given = {one.key: verdict_of(one, verdicts) for one in by_key.values()}
+        states = Counter(
+            state_of(given[one.key])
+            for one in by_key.values()
+            if not one.reason or given[one.key] is not None
+        )
+        judged = sum(states[name] for name in DONE.values())
         place = keys.index(candidate.key) if candidate and candidate.key in keys else -1
+        verdict = given[candidate.key] if candidate else None
+        words = typed
+        if words is None and candidate is not None:
+            said = verdict or candidate.pair
+            words = said.question, said.answer
         return render_template(
             "candidate.html",
             candidate=candidate,
-            verdict=verdicts.get(candidate.key) if candidate else None,
-            state=state_of(candidate, verdicts.get(candidate.key)) if candidate else "",
+            verdict=verdict,
+            state=state_of(verdict) if candidate else "",
+            words=words,
+            note=note,
+            against=against,
+            confirm=_confirms(words, against) if words and against else "",
             pieces=highlight(candidate.section.markdown, candidate.pair.evidence)
             if candidate
             else (),
@@ -225,7 +288,7 @@ def create_app(
         after = request.args.get("after", "")
         if after in keys:
             keys = keys[keys.index(after) + 1 :] + keys[: keys.index(after) + 1]
-        key = leases.take(keys, session["name"])
+        key = leases.take(keys, g.reviewer_id)
         if key is None:
             if keys:
                 session["message"] = "Others look at what is left here."
@@ -236,7 +299,7 @@ def create_app(
     def one(key: str) -> Any:
         if key not in by_key:
             abort(404, "No candidate of this month has that key.")
-        leases.take([key], session["name"])
+        leases.take([key], g.reviewer_id)
         return view(by_key[key], filters(), store.current())
 
     @app.post("/candidate/<key>")
@@ -244,24 +307,44 @@ def create_app(
         if key not in by_key:
             abort(404, "No candidate of this month has that key.")
         candidate = by_key[key]
-        wanted = request.form.get("decision", "")
+        verdicts = store.current()
+        pair = candidate.pair
+        own_pair = _plain(pair.question), _plain(pair.answer)
+        question = _plain(request.form.get("question", own_pair[0]))
+        answer = _plain(request.form.get("answer", own_pair[1]))
+        typed = question, answer
+
+        def again(note: str, status: int, against: Sequence[str] = ()) -> tuple[str, int]:
+            page = view(candidate, filters(), verdicts, note=note, typed=typed, against=against)
+            return page, status
+
+        if g.earlier:
+            return again(f"{_EARLIER} What you typed is kept.", 403)
+        confirmed = request.form.get("override", "")
+        wanted = "edit" if confirmed else request.form.get("decision", "")
         decision = next((one for one in DECISIONS if one == wanted), None)
         if decision is None:
             abort(400, "A verdict is keep, edit or reject.")
-        question, answer = (_plain(request.form.get(name, "")) for name in ("question", "answer"))
-        own = _plain(candidate.pair.question), _plain(candidate.pair.answer)
-        changed = (question, answer) != own
-        if decision == "edit" and not (question and answer):
-            abort(400, "An edit needs a question and an answer.")
+        against: list[str] = []
         if decision != "reject":
+            if lacking := [name for name, text in zip(_FIELDS, typed, strict=True) if not text]:
+                return again(
+                    f"The {' and the '.join(lacking)} is empty. Write it, or reject the pair.", 400
+                )
             # Whoever keeps a text that was changed keeps the change.
-            decision = "edit" if changed and question and answer else "keep"
-        earlier = store.current().get(key)
-        store.give([verdict_on(candidate, decision, session["name"], question, answer)])
+            decision = "edit" if typed != own_pair else "keep"
+        if decision == "edit":
+            against = faults(candidate, question, answer, by_key.values(), verdicts, own)
+            if against and confirmed != _confirms(typed, against):
+                return again("The edit is not saved yet: the filters would stop it.", 422, against)
+        earlier = verdict_of(candidate, verdicts)
+        store.give([verdict_on(candidate, decision, me(), question, answer, "; ".join(against))])
         leases.drop([key])
-        session["message"] = f"{DONE[decision].capitalize()}: {candidate.pair.question}"
+        session["message"] = f"{DONE[decision].capitalize()}: {pair.question}"
+        if decision == "reject" and typed != own_pair:
+            session["message"] += " (what you typed is kept with it)"
         seen = request.form.get("seen", "")
-        if earlier is not None and earlier.reviewer != session["name"] and not seen:
+        if earlier is not None and earlier.reviewer_id != g.reviewer_id and not seen:
             session["message"] += (
                 f" ({earlier.reviewer} had {DONE[earlier.decision]} it meanwhile; yours counts, "
                 "undo for theirs)"
@@ -270,7 +353,7 @@ def create_app(
 
     @app.post("/undo")
     def undo() -> Any:
-        keys = [key for key in store.undo(session["name"], by_key) if key in by_key]
+        keys = [key for key in store.undo(g.reviewer_id, by_key) if key in by_key]
         chosen = filters()
         if not keys:
             session["message"] = "There is nothing of yours to undo."
@@ -306,7 +389,7 @@ def create_app(
             session["message"] = "The list changed meanwhile. Look at it again."
             return redirect(f"{url_for('ask_bulk')}?decision={decision}&{chosen.query()}", 303)
         kind: Decision = "keep" if decision == "keep" else "reject"
-        store.give([verdict_on(candidate, kind, session["name"]) for candidate in listed])
+        store.give([verdict_on(candidate, kind, me()) for candidate in listed])
         session["message"] = f"{DONE[kind].capitalize()}: {len(listed)} candidates."
         return redirect(f"{url_for('next_candidate')}?{chosen.query()}", 303)
 
@@ -325,7 +408,15 @@ def _plain(text: str) -> str:
     return "\n".join(text.splitlines()).strip()
 
 
+def _confirms(typed: tuple[str, str], against: Sequence[str]) -> str:
+    """What a reviewer sends back to keep these very words in spite of these very reasons."""
+    return sha256_json([*typed, *against])[:16]
+
+
 def _mark(listed: Sequence[Candidate], verdicts: Mapping[str, Verdict]) -> str:
     """What tells one list with its verdicts from another."""
-    parts = [[one.key, vars(verdicts[one.key]) if one.key in verdicts else None] for one in listed]
+    parts = []
+    for one in listed:
+        verdict = verdict_of(one, verdicts)
+        parts.append([one.key, asdict(verdict) if verdict else None])
     return sha256_json(parts)[:16]

@@ -7,11 +7,23 @@ not: who decides (:mod:`supportbot_dagster.synthesis.filters`, :mod:`supportbot_
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from supportbot_dagster.dataset.rows import fold
 from supportbot_dagster.hashing import sha256_json
 from supportbot_dagster.synthesis.section import SectionText
 from supportbot_dagster.synthesis.teacher import Pair
+
+
+def content_key(section: str, question: str, answer: str) -> str:
+    """32 hexadecimal digits of what makes a candidate: its section, question and answer.
+
+    Args:
+        section: the section's content hash.
+        question: as the teacher phrased it; white space does not count.
+        answer: likewise.
+    """
+    return sha256_json([section, fold(question), fold(answer)])[:32]
 
 
 @dataclass(frozen=True)
@@ -28,16 +40,15 @@ class Candidate:
     pair: Pair
     reason: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Identity by content: 32 hexadecimal digits of section address, question and answer.
+        """Identity by content: that of section, question and answer, wherever the docs stand."""
+        return content_key(self.section.content_hash, self.pair.question, self.pair.answer)
 
-        The section's text is no part of it, so that a verdict is found again, and known to be
-        stale, when that has changed.
-        """
-        return sha256_json([self.section.key, fold(self.pair.question), fold(self.pair.answer)])[
-            :32
-        ]
+    @cached_property
+    def former_key(self) -> str:
+        """The key that held the section's address in place of its content, as verdicts once did."""
+        return content_key(self.section.key, self.pair.question, self.pair.answer)
 
     @property
     def page(self) -> str:

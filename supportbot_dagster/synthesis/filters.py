@@ -38,6 +38,8 @@ care for a section each, the lowest has 0.65, the fifth percentile 0.81."""
 FUZZY_WORD = 80.0
 """Ratio (0 to 100) from which a misspelled word counts as one of the section's."""
 
+NOT_ANSWERED = "question not answered here"
+
 _MARKUP = re.compile(r"[*_`#>|\\]|\[([^\]]{0,300})\]\([^)]{0,2000}\)")
 _WORD = re.compile(r"[a-z0-9][a-z0-9'-]*")
 _STOP = frozenset(
@@ -174,10 +176,26 @@ Filter = Callable[[Pair, Checked], bool]
 
 @dataclass(frozen=True)
 class Reason:
-    """A filter and what a pair that it stops is counted under."""
+    """A filter and what a pair that it stops is counted under.
+
+    Args:
+        name: the reason.
+        stops: whether it stops a pair.
+        names: what it found, for a person who is to mend it; None where the name says it all.
+    """
 
     name: str
     stops: Filter
+    names: Callable[[Pair, Checked], str] | None = None
+
+    def told(self, pair: Pair, checked: Checked) -> str:
+        """The reason with what was found."""
+        return f"{self.name} ({self.names(pair, checked)})" if self.names else self.name
+
+
+def own_words(product: str) -> frozenset[str]:
+    """The words of a product's name, which may stand in any answer."""
+    return frozenset(product.lower().split())
 
 
 def _unmarked(text: str) -> str:
@@ -212,9 +230,13 @@ def _evidence_lacking(pair: Pair, checked: Checked) -> bool:
     return len(pair.evidence.split()) < MIN_EVIDENCE_WORDS or quote not in checked.squeezed
 
 
-def _unsupported_fact(pair: Pair, checked: Checked) -> bool:
+def _unsupported(pair: Pair, checked: Checked) -> list[str]:
     section = checked.section
-    return bool(unsupported(pair.answer, (section.markdown, " > ".join(section.heading_path))))
+    return unsupported(pair.answer, (section.markdown, " > ".join(section.heading_path)))
+
+
+def _unsupported_fact(pair: Pair, checked: Checked) -> bool:
+    return bool(_unsupported(pair, checked))
 
 
 def _says_other_things(pair: Pair, checked: Checked) -> bool:
@@ -283,16 +305,30 @@ _OF_ANSWER = (
             not MIN_ANSWER_WORDS <= len(pair.answer.split()) <= MAX_ANSWER_WORDS
             or len(pair.answer) > MAX_ANSWER_LETTERS
         ),
+        lambda pair, checked: (
+            f"{len(pair.answer.split())} words and {len(pair.answer)} letters; allowed are "
+            f"{MIN_ANSWER_WORDS} to {MAX_ANSWER_WORDS} words and {MAX_ANSWER_LETTERS} letters"
+        ),
     ),
     Reason("unseen characters", lambda pair, checked: has_unseen(pair.answer)),
-    Reason("token of a chat template", lambda pair, checked: bool(template_token(pair.answer))),
+    Reason(
+        "token of a chat template",
+        lambda pair, checked: bool(template_token(pair.answer)),
+        lambda pair, checked: template_token(pair.answer),
+    ),
     Reason("code not in the section", lambda pair, checked: checked.lacks_code(pair.answer)),
     Reason("answer is a deflection", lambda pair, checked: deflects(pair.answer)),
     Reason("speaks of instructions", lambda pair, checked: _speaks_of_machines(pair.answer)),
     Reason("evidence not in the section", _evidence_lacking),
-    Reason("fact not in the section", _unsupported_fact),
     Reason(
-        "label not in the section", lambda pair, checked: bool(checked.lacks_label(pair.answer))
+        "fact not in the section",
+        _unsupported_fact,
+        lambda pair, checked: ", ".join(_unsupported(pair, checked)),
+    ),
+    Reason(
+        "label not in the section",
+        lambda pair, checked: bool(checked.lacks_label(pair.answer)),
+        lambda pair, checked: checked.lacks_label(pair.answer),
     ),
     Reason("answer not of the section", _says_other_things),
     Reason("voice", _wrong_voice),
@@ -327,8 +363,27 @@ def reject_reasons(pairs: Sequence[Pair], checked: Checked) -> list[str | None]:
                 unsure.append(number)
     for number in unsure:
         if not _asks_about(pairs[number].question, frozenset(sure)):
-            found[number] = "question not answered here"
+            found[number] = NOT_ANSWERED
     return found
+
+
+def all_reasons(pair: Pair, checked: Checked, phrasings: Sequence[str] = ()) -> list[str]:
+    """Everything that speaks against a pair, with what was found; for a person to mend.
+
+    Args:
+        pair: the pair.
+        checked: its section.
+        phrasings: other questions of the section, whose words the question may share instead.
+    """
+    found = [
+        reason.told(pair, checked)
+        for reason in (*_OF_ANSWER, *_OF_QUESTION)
+        if reason.stops(pair, checked)
+    ]
+    known = checked.stems.union(stems(pair.answer), *map(stems, phrasings))
+    if not _asks_about(pair.question, known):
+        found.append(NOT_ANSWERED)
+    return list(dict.fromkeys(found))
 
 
 def _first(reasons: tuple[Reason, ...], pair: Pair, checked: Checked) -> str | None:

@@ -22,6 +22,8 @@ from supportbot_dagster.synthesis.teacher import Teacher
 SAME_PHRASING = 97.0
 """Token-sort ratio (0 to 100) from which two questions of one section count as the same. It lets
 spellings pass: how people misspell is worth learning."""
+COPIES_A_SECTION = "near copy of another section's question"
+COPIES_A_PHRASING = "near copy of another phrasing"
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,11 @@ def synthesize(
             pairs, normalized, reasons, prepare(normalized), strict=True
         ):
             if reason is None and seen.find(text, hashed) not in {None, section.key}:
-                reason = "near copy of another section's question"
+                reason = COPIES_A_SECTION
             if reason is None and any(
                 fuzz.token_sort_ratio(text, other) >= SAME_PHRASING for other in kept
             ):
-                reason = "near copy of another phrasing"
+                reason = COPIES_A_PHRASING
             candidates.append(Candidate(section, pair, reason or ""))
             if reason is None:
                 kept.append(text)

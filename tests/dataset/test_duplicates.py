@@ -137,3 +137,13 @@ def test_near_copies_that_share_the_fewest_shingles_are_found() -> None:
         found += index.find(copy, other) == "a"
     assert sum(overlaps) / len(overlaps) == pytest.approx(LEAST_OVERLAP, abs=0.04)
     assert found >= 0.998 * len(overlaps)
+
+
+def test_all_near_ones_are_given_the_nearest_first() -> None:
+    index = Questions(NEAR_COPY)
+    index.add("b", "where do i see the list of archived projects")
+    index.add("a", "where do i see the list of archived project")
+    index.add("short", "change url")
+    assert index.near("where do i see the list of archived project") == ["a", "b"]
+    assert index.near("change url") == ["short"]
+    assert index.near("change urls") == []

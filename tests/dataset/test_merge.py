@@ -9,7 +9,7 @@ import pytest
 
 from supportbot_dagster.dataset import merge as merge_module
 from supportbot_dagster.dataset.audit import audit_dataset
-from supportbot_dagster.dataset.merge import Merged, merge
+from supportbot_dagster.dataset.merge import ANSWERED, Answered, Merged, merge
 from supportbot_dagster.dataset.rows import Bucket, Row, make_row
 from supportbot_dagster.dataset.splits import split_of
 from supportbot_dagster.dataset.withheld import (
@@ -476,3 +476,39 @@ def test_a_rare_category_would_be_drowned_without_the_floor(
     monkeypatch.setattr(merge_module, "FLOOR_SHARE", 0.0)
     with pytest.raises(AssertionError):
         test_no_category_of_refusals_goes_without()
+
+
+def test_no_split_refuses_what_the_docs_answer() -> None:
+    settings = Dataset(target_rows=600)
+    asked = "How do I change the address of my workspace?"
+    taught = one("docs", "https://d.example/w.html#url", 0, asked)
+    sources = {
+        split: next(
+            source
+            for n in range(500)
+            if split_of(source := f"pricing/g{n}", settings.splits, settings.seed) == split
+        )
+        for split in ("train", "validation", "calibration", "test")
+    }
+    same = [one("refusals", source, 0, asked.lower()) for source in sources.values()]
+    near = [
+        one("refusals", source, n, f"how do i change the adress of my workspaces {'?' * n}")
+        for n, source in enumerate(sources.values())
+    ]
+    other = [one("refusals", source, 9) for source in sources.values()]
+    other.append(one("refusals", "actions/x", 1, "Change the address of my workspace for me"))
+    for refused in (same, near):
+        # whichever stands first
+        for rows in ([*refused, *other, *docs(), taught], [taught, *docs(), *refused, *other]):
+            merged = merge(rows, settings)
+            assert merged.left_out == {ANSWERED: 4}
+            assert {row.id for row in (taught, *other)} <= {row.id for row in merged.rows}
+            assert merged.answered[0] == Answered(
+                refused[0].question, sources["train"], asked, "https://d.example/w.html#url"
+            )
+
+
+def test_a_ticket_may_ask_what_a_family_refuses() -> None:
+    asked = "How do I change the address of my workspace?"
+    rows = [*docs(), one("tickets", "thread-x", 0, asked), one("refusals", "pricing/g", 0, asked)]
+    assert merge(rows, Dataset()).answered == (), "only the docs are known to be right"

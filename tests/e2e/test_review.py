@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,11 @@ def made(world: Any) -> tuple[Any, list[dict[str, Any]]]:
     return world, synthesize(world)
 
 
-@pytest.fixture
-def address(made: tuple[Any, list[dict[str, Any]]]) -> Iterator[str]:
-    """``supportbot review`` on a free port."""
-    world, _ = made
+@contextmanager
+def serving(world: Any, port: str = "0") -> Iterator[str]:
+    """``supportbot review`` on a free port; gives its address."""
     process = subprocess.Popen(
-        world.command("review", "--port", "0"),
+        world.command("review", "--port", port),
         cwd=world.folder,
         env=world.environment,
         stdout=subprocess.PIPE,
@@ -65,6 +65,13 @@ def address(made: tuple[Any, list[dict[str, Any]]]) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(20)
+
+
+@pytest.fixture
+def address(made: tuple[Any, list[dict[str, Any]]]) -> Iterator[str]:
+    """The page of the world's pairs."""
+    with serving(made[0]) as found:
+        yield found
 
 
 def question(page: Any) -> str:
@@ -97,6 +104,11 @@ def test_two_people_judge_by_keys_and_the_rows_follow(
     ann.keyboard.press("Control+a")
     ann.keyboard.insert_text(HOSTILE)
     ann.keyboard.press("Control+Enter")
+    shows(ann, "The edit is not saved yet: the filters would stop it.")
+    assert ann.locator("textarea[name=answer]").input_value() == HOSTILE, "nothing typed is lost"
+    assert ann.locator(".against li", has_text="code not in the section").count() == 1
+    ann.screenshot(path=pictures / "review_against.png")
+    ann.keyboard.press("o")
     shows(ann, f"Edited: {edited}")
     rejected = question(ann)
     ann.keyboard.press("r")
@@ -115,6 +127,7 @@ def test_two_people_judge_by_keys_and_the_rows_follow(
     bob.goto(f"{address}/?state=edited&reason=")
     assert bob.locator("textarea[name=answer]").input_value() == HOSTILE
     assert bob.title() != "taken over"
+    assert "in spite of" in bob.locator(".marks").inner_text()
 
     # The browser's own event loop runs in this thread, the crawler's needs another.
     with ThreadPoolExecutor(1) as other:
@@ -128,7 +141,7 @@ def test_two_people_judge_by_keys_and_the_rows_follow(
     assert len(rows) == len(before) - 2
     verdicts = VerdictStore(world.settings.verdicts).current()
     assert len(verdicts) == 4
-    assert len({verdict.reviewer for verdict in verdicts.values()}) == 2
+    assert len({verdict.reviewer_id for verdict in verdicts.values()}) == 2
 
 
 def test_many_at_once_by_style_and_back(address: str, page: Any) -> None:
@@ -144,6 +157,27 @@ def test_many_at_once_by_style_and_back(address: str, page: Any) -> None:
     assert f"{shown} rejected" in page.locator(".progress").inner_text()
     page.keyboard.press("u")
     shows(page, f"Undone: {shown} verdicts.")
+
+
+def test_a_restart_loses_neither_words_nor_undo(
+    made: tuple[Any, list[dict[str, Any]]], page: Any
+) -> None:
+    world, _ = made
+    with serving(world) as address:
+        page.goto(address)
+        page.keyboard.press("k")
+        shows(page, "Kept: ")
+        typed = "How long does it take until this counts?"
+        page.locator("textarea[name=question]").fill(typed)
+        port = address.rsplit(":", 1)[1]
+    with serving(world, port) as address:
+        page.keyboard.press("Escape")
+        page.keyboard.press("k")
+        shows(page, "What you typed is kept.")
+        assert question(page) == typed
+        page.keyboard.press("u")
+        shows(page, "Undone: 1 verdict.")
+    assert VerdictStore(world.settings.verdicts).current() == {}
 
 
 def test_another_site_can_neither_read_nor_judge(address: str, page: Any) -> None:

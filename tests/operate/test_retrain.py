@@ -18,11 +18,20 @@ from supportbot_dagster.definitions import default_resources
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.operate import retrain as module
 from supportbot_dagster.operate.instance import month_lock, open_instance
-from supportbot_dagster.operate.retrain import RetrainFailed, RetrainResult, retrain
+from supportbot_dagster.operate.retrain import (
+    RetrainFailed,
+    RetrainResult,
+    retrain,
+    teacher_line,
+)
 from supportbot_dagster.operate.status import StatusReader
 from supportbot_dagster.product import Product
 from supportbot_dagster.resources.artifact_store import ArtifactStore
+from supportbot_dagster.review.candidates import FOLDER, from_records
+from supportbot_dagster.review.verdicts import Reviewer, VerdictStore, verdict_on
 from supportbot_dagster.settings import Settings
+from tests.conftest import write_tickets
+from tests.synthesis.chat_server import chat_server
 
 SOURCES = {"docs_crawl", "ticket_export"}
 DOCS = {"docs_crawl", "synthesized_pairs", "refusal_rows", "merged_dataset"}
@@ -34,7 +43,7 @@ def cheap_half(
     settings: Settings, product: Product, loggers: Mapping[str, dg.LoggerDefinition] | None = None
 ) -> dg.Definitions:
     """The definitions up to the merged dataset."""
-    house = House(product)
+    house = House(product, VerdictStore(settings.verdicts))
     groups = ("sources", "rows", "dataset")
     return dg.Definitions(
         assets=[a for group in groups for a in getattr(assets, group).build(house)],
@@ -56,7 +65,13 @@ class Operator:
         self.world = world
         self.said: list[str] = []
 
-    def retrain(self, *, everything: bool = False, month: str | None = None) -> RetrainResult:
+    def retrain(
+        self,
+        *,
+        everything: bool = False,
+        month: str | None = None,
+        until: str | None = None,
+    ) -> RetrainResult:
         self.said = []
         return retrain(
             self.world.settings,
@@ -64,6 +79,7 @@ class Operator:
             month or self.world.month,
             everything=everything,
             say=self.said.append,
+            until=until,
         )
 
     def ran(self) -> set[str]:
@@ -165,3 +181,82 @@ def test_a_month_that_is_held_is_refused(operator: Operator) -> None:
         pytest.raises(UserError, match="Another retrain"),
     ):
         operator.retrain()
+
+
+@pytest.mark.slow
+def test_a_product_that_must_be_reviewed_stops_at_the_pairs_and_goes_on(
+    operator: Operator,
+) -> None:
+    world = operator.world
+    world.change_product(review="required")
+    world.tickets.unlink()  # nothing beside the docs is looked at
+
+    result = operator.retrain(until="synthesized_pairs")
+    assert set(result.ran) == {"docs_crawl", "synthesized_pairs"}
+    states = operator.states()
+    assert states["synthesized_pairs"] == "fresh"
+    assert states["refusal_rows"] == states["ticket_export"] == "missing"
+    assert operator.retrain(until="synthesized_pairs").ran == {}
+    write_tickets(world.tickets)
+    with pytest.raises(RetrainFailed, match="retrain --until synthesized_pairs, then supportbot r"):
+        operator.retrain()
+
+    store = ArtifactStore(root=world.settings.root, scratch=str(world.settings.home))
+    made = from_records(store.read_rows(FOLDER, world.month) or [])
+    kept = [one for one in made if not one.reason][:20]
+    VerdictStore(world.settings.verdicts).give(
+        [verdict_on(one, "keep", Reviewer("ann", "a" * 32)) for one in kept]
+    )
+    assert set(operator.retrain(until="merged_dataset").ran) == {
+        "synthesized_pairs",
+        "merged_dataset",
+    }
+    rows = store.read_rows("synthesized_pairs", world.month) or []
+    assert len(rows) == len(kept)
+
+    # The docs move to another address, and another teacher phrases them: approved words stay.
+    world.change_product(
+        docs={"public_url": "https://moved.example/"}, teacher={"recordings": None}
+    )
+    operator.retrain(until="synthesized_pairs")
+    moved = store.read_rows("synthesized_pairs", world.month) or []
+    assert {(row["instruction"], row["output"]) for row in moved} == {
+        (row["instruction"], row["output"]) for row in rows
+    }
+    assert all(row["source"].startswith("https://moved.example/") for row in moved)
+
+
+def test_an_asset_that_is_none_is_refused_with_the_choices_before_anything_is_made(
+    operator: Operator,
+) -> None:
+    with pytest.raises(
+        UserError, match=r"no asset 'pairs'. Name one of docs_crawl, .*refusal_rows"
+    ):
+        operator.retrain(until="pairs")
+    assert not (operator.world.folder / "root").exists()
+
+
+def test_what_the_teacher_model_cost_and_failed_at_is_told_at_the_end(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.world.change_product(
+        teacher={"recordings": None, "concurrency": 1, "input_price": 1.0, "output_price": 2.0}
+    )
+    with chat_server() as server:
+        server.script.extend(["refused"] * 3)
+        monkeypatch.setenv("SUPPORTBOT_TEACHER_MODEL", "m1")
+        monkeypatch.setenv("SUPPORTBOT_TEACHER_BASE_URL", server.url)
+        operator.retrain(until="synthesized_pairs")
+        calls = len(server.requests)
+        assert operator.said[-1] == (
+            f"teacher model: {calls} calls, 0 replies kept from before, 1 sections failed "
+            f"(1 x the model refused), cost {calls * 600 / 1e6:.4f}"
+        )
+        operator.retrain(until="synthesized_pairs")
+        assert not any(line.startswith("teacher model") for line in operator.said), "none was asked"
+
+
+def test_no_line_is_said_of_a_teacher_that_is_no_model() -> None:
+    assert teacher_line({"teacher_calls": 0, "teacher_replies_kept": 0, "teacher_failed": {}}) == ""
+    assert teacher_line({}) == ""
+    assert "7 replies kept" in teacher_line({"teacher_replies_kept": 7})

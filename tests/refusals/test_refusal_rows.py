@@ -97,9 +97,11 @@ def test_a_bare_or_badly_opened_answer_is_told_with_its_family(
 ) -> None:
     for answer, problem in (
         (OPENING, "bare refusal"),
+        ("Ask your owner. They can see it.", "no marker recognizes it"),
         ("I do not have access to prices. See the pricing page.", "does not begin with"),
     ):
         text = fault(own(answer=[answer]))
+        assert f"Mend its answer: begin it with {OPENING!r}, and let the next step" in text
         assert "families.yaml: refusal family mine" in text
         assert problem in text
 
@@ -126,6 +128,9 @@ def test_without_docs_nothing_is_said_to_be_missing(product: Product) -> None:
     result = build_refusal_rows(product, [])
     assert MISSING_FEATURE not in result.categories
     assert result.left_out["the docs lack the neighbour of this feature"] > 100
+    assert {one.why for one in result.unproven} == {"the docs have no section at this address"}
+    reason = "the docs lack the neighbour of this feature"
+    assert sum(one.questions for one in result.unproven) == result.left_out[reason]
 
 
 def test_the_sample_s_missing_features_are_missing(

@@ -24,7 +24,7 @@ document.addEventListener("keydown", (event) => {
     }
     return;
   }
-  if (/^[krupn]$/.test(event.key)) {
+  if (/^[kroupn]$/.test(event.key)) {
     press(event.key);
   }
 });
