@@ -72,6 +72,7 @@ class Engine:
         rules: the rules.
         tagger: decides what is personal, with the rules' finds; None to take these as they are.
         prefilter: whether rules that cannot hit are skipped.
+        ner: whether a spaCy pipeline is asked as well.
     """
 
     analyzer: Any
@@ -82,6 +83,7 @@ class Engine:
     rules: Rules
     tagger: Tagger | None
     prefilter: bool = True
+    ner: bool = False
 
     def read_all(self, texts: Sequence[str], vendor: Vendor) -> list[Read]:
         """What rules and tagger find in texts, which need not belong together."""
@@ -116,8 +118,8 @@ class Engine:
     ) -> Analyzed:
         """What is found in a text; entity and text of names are added to ``found``."""
         text, scan = read.text, read.scan
-        if not text.strip():
-            return Analyzed(text, scan, [])
+        if not text.strip() or (not read.finds and known is None and not self.ner):
+            return Analyzed(text, scan, [])  # presidio would only ask what is known already
         artifacts = self.analyzer.nlp_engine.artifacts(read, known)
         results = self.analyzer.analyze(
             text=scan.text, language="en", entities=None, nlp_artifacts=artifacts
@@ -159,7 +161,7 @@ class Engine:
     def redact(self, analyzed: Analyzed, again: KnownIndex | None) -> str:
         """The text with typed placeholders, also where one of the names in ``again`` stands."""
         results = analyzed.results
-        if again is not None:
+        if again is not None and again.may_be_in(_rest(analyzed)):
             more = [
                 self.result(entity, start, end, _KNOWN)
                 for entity, (start, end) in again.spans(analyzed.scan)
@@ -204,6 +206,15 @@ class Analyzed:
     text: str
     scan: Scan
     results: list[Any]
+
+
+def _rest(analyzed: Analyzed) -> str:
+    """The folded text without what is found in it."""
+    lower, end, parts = analyzed.scan.lower, 0, []
+    for item in sorted(analyzed.results, key=lambda result: result.start):
+        parts.append(lower[end : item.start])
+        end = max(end, item.end)
+    return " ".join((*parts, lower[end:]))
 
 
 def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Find]:
@@ -293,7 +304,7 @@ def _beside_mask(text: str, run: Tagged) -> bool:
 class Rules:
     """The rules, and which of them may hit, found by a few look-ups instead of a question to each.
 
-    Each rule is one bit; the words and features of a text switch bits on.
+    Each rule is one bit; the digits and features of a text switch bits on.
 
     Args:
         rules: all rules.
@@ -301,16 +312,10 @@ class Rules:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = list(rules)
-        self._free = 0
-        self._of_cue: dict[str, int] = {}
         self._lacking: dict[str, int] = {}
         self._of_digits = [0] * 17
         for number, rule in enumerate(rules):
             bit = 1 << number
-            if not rule.cues:
-                self._free |= bit
-            for cue in rule.cues:
-                self._of_cue[cue] = self._of_cue.get(cue, 0) | bit
             for feature in rule.needs:
                 self._lacking[feature] = self._lacking.get(feature, 0) | bit
             for digits in range(min(rule.digits, 16), 17):
@@ -327,12 +332,7 @@ class Rules:
 
     def _candidates(self, scan: Scan) -> Iterator[Rule]:
         """The rules that may hit in a text."""
-        found = self._free
-        of_cue = self._of_cue
-        for word in scan.vocabulary:
-            if word in of_cue:
-                found |= of_cue[word]
-        found &= self._of_digits[min(scan.digits, 16)]
+        found = self._of_digits[min(scan.digits, 16)]
         features = scan.features
         for feature, bits in self._lacking.items():
             if feature not in features:
@@ -348,8 +348,7 @@ class Rules:
                         break
                 else:
                     continue
-            if rule.maybe is None or rule.maybe(scan):
-                yield rule
+            yield rule
 
 
 def rule_set(without: frozenset[str] = frozenset()) -> Rules:
@@ -537,4 +536,5 @@ def build_engine(
         rule_set(without),
         None if "tagger" in without else Tagger.load(),
         prefilter,
+        ner is not None,
     )

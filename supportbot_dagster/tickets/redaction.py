@@ -198,7 +198,7 @@ def _redacted(
         yield {"id": row_id, "text": texts[0]}
 
 
-_AT_ONCE = 64
+_AT_ONCE = 128
 """Rows that are read together."""
 _UNSURE = 0.06
 """Chance from which a word that stays is doubtful."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -46,11 +46,13 @@ class Scan:
     def features(self) -> frozenset[str]:
         """What the text holds, for the prefilter: see :data:`FEATURES`."""
         lower = self.lower
-        found = {name for name, pattern in _FEATURES if pattern.search(lower)}
-        if any(len(word) >= _RUN for word in lower.split()):
+        features = _FEATURES if self.digits else _FEATURES[:_LETTERS_ALONE]
+        found = {name for name, pattern in features if pattern.search(lower)}
+        words = self.text.split()
+        if max(map(len, words), default=0) >= _RUN:
             found.add("run32")
         if self.digits:
-            numbers = " ".join(_WITH_DIGIT.findall(self.text))
+            numbers = " ".join([word for word in words if not word.isalpha()])
             found.update(name for name, pattern in _SHAPES if pattern.search(numbers))
         return frozenset(found)
 
@@ -63,7 +65,7 @@ class Scan:
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
-        """The folded words of the text, which rules' cues are looked up in."""
+        """The folded words of the text."""
         return frozenset(_CUE.findall(self.lower))
 
     def before(self, position: int, length: int = 40) -> str:
@@ -76,6 +78,9 @@ class Scan:
 
 
 _RUN = 32
+_SPACE = re.compile(r"\s")
+_LETTERS_ALONE = 1
+"""How many of the features that follow a text without digits may have."""
 _FEATURES = (
     ("host", re.compile(r"\.[^\W\d_]{2}")),
     ("quad", re.compile(r"\.\d{1,3}\.\d")),
@@ -83,9 +88,8 @@ _FEATURES = (
     ("colons", re.compile(r":[0-9a-f]{0,4}:")),
     ("coded", re.compile(r"[^\W\d_][ \-_/#.]?\d")),
 )
-_WITH_DIGIT = re.compile(r"(?<!\S)[^\s\d]*+\d\S*")
 _SHAPES = (
-    # of the words that hold a digit, next to each other: a few characters instead of the whole text
+    # of the words that are more than letters: a few characters instead of the whole text
     ("five", re.compile(r"\d(?:[ .\-+*A-Z]{0,2}\d){4}")),
     ("seven", re.compile(r"\d(?:[ ()./\-]{0,3}\d){6}")),
     ("twelve", re.compile(r"\d(?:[ \-]{0,2}\d){11}")),
@@ -97,10 +101,9 @@ _SHAPES = (
     ("state", re.compile(r"[A-Z]\d|\d[A-Z]|\d\.\d{3}\.\d|\d{6}[\-+]\d|\d{3} \d\d \d\d")),
 )
 FEATURES = frozenset({name for name, _ in (*_FEATURES, *_SHAPES)} | {"run32"})
-"""Features of a text that a rule may need: a host's dot, four numbers with dots, pairs of
-hexadecimal digits, colons with such between them, a letter next to a digit, a street's word and a
-number, an underscore, a capital or a sign amid a word, a word of 32 characters; and what the words
-with digits look like."""
+"""Features of a text that a rule may need: a host's dot, numbers with dots, pairs of hexadecimal
+digits, colons with such between them, a letter next to a digit, a word of 32 characters; and what
+the words that are more than letters look like."""
 _CUE = re.compile(r"[^\W\d_]+")
 
 
@@ -119,13 +122,13 @@ class Rule:
         entity: the type of what is found; its placeholder is ``<entity>``.
         pattern: compiled pattern; group ``x`` is what is redacted, else the whole match.
         gate: the pattern is tried only if one of these is in the folded text; empty for always.
-        cues: the pattern is tried only if one of these is a word of the folded text; empty for
-            always.
         digits: how many digits the text must hold for the pattern to be tried.
         needs: features (of :data:`FEATURES`) that the text must have for the pattern to be tried.
         folded: the pattern runs on the folded text, where it is several times as fast as one that
             ignores case; it is written in lower case and ASCII letters then.
-        maybe: a cheap look at the text; the pattern is tried only if it says yes.
+        starts: all that a match may begin with; the pattern is tried at these places alone.
+        marks: what a word (a run without white space) holds if the pattern matches in it; it is
+            tried in such words alone.
         shared: other rules have the same pattern; its matches are looked for once.
         accept: the test that a match must pass.
         score: decides between overlapping finds, 0 to 1.
@@ -134,12 +137,12 @@ class Rule:
     entity: str
     pattern: re.Pattern[str]
     gate: tuple[str, ...] = ()
-    cues: frozenset[str] = frozenset()
     digits: int = 0
     needs: frozenset[str] = frozenset()
     folded: bool = False
+    starts: re.Pattern[str] | None = None
+    marks: re.Pattern[str] | None = None
     shared: bool = False
-    maybe: Callable[[Scan], bool] | None = None
     accept: Accept = field(default=_always)
     score: float = 0.8
 
@@ -147,33 +150,46 @@ class Rule:
         """Where the rule applies in ``scan``."""
         pattern, accept = self.pattern, self.accept
         group = "x" if "x" in pattern.groupindex else 0
+        matches: Iterable[re.Match[str]] | None
         if self.shared:
             matches = scan.memo.get(pattern.pattern)
             if matches is None:
-                matches = scan.memo[pattern.pattern] = list(pattern.finditer(scan.text))
+                matches = scan.memo[pattern.pattern] = list(self._matches(scan))
         else:
-            matches = pattern.finditer(scan.lower if self.folded else scan.text)
+            matches = self._matches(scan)
         return [
             match.span(group)
             for match in matches
             if match.end(group) > match.start(group) and accept(match, scan)
         ]
 
+    def _matches(self, scan: Scan) -> Iterator[re.Match[str]]:
+        text = scan.lower if self.folded else scan.text
+        if not scan.prefilter or not (self.starts or self.marks):
+            yield from self.pattern.finditer(text)
+        elif self.starts:
+            end = 0
+            for head in self.starts.finditer(text):
+                if head.start() >= end:
+                    match = self.pattern.match(text, head.start())
+                    if match is not None:
+                        yield match
+                        end = match.end()
+        elif self.marks:
+            end = 0
+            for mark in self.marks.finditer(text):
+                if mark.start() >= end:
+                    start = mark.start()
+                    while start > 0 and not text[start - 1].isspace():
+                        start -= 1
+                    space = _SPACE.search(text, mark.end())
+                    end = space.start() if space else len(text)
+                    yield from self.pattern.finditer(text, start, end)
+
 
 def regex(pattern: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
     """A compiled pattern; ``^`` and ``$`` are those of a line. Case is ignored by default."""
     return re.compile(pattern, flags | re.MULTILINE)
-
-
-def joined(heads: str, tails: str) -> frozenset[str]:
-    """Every head with every tail as one word, for cues: "doorcode", "doorcodes"."""
-    return frozenset(head + tail for head in heads.split() for tail in tails.split())
-
-
-AUTH = r"auth(?:\w*(?=[ -])|(?:entication|enticator|ori[sz]ation|y)?(?=code))"
-"""What a code of a sign-in is called; as one word with "code" only what a cue can be."""
-AUTHS = "auth authentication authenticator authorization authorisation authy"
-"""The joined ones of them."""
 
 
 def value_of(match: re.Match[str]) -> str:

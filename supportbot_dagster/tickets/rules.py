@@ -1,8 +1,8 @@
 """The table of all recognizers that are made of rules.
 
-What lives here: which rules make up which recognizer. They go by the form of a value and by the
-words right before it; what only a sentence gives away, and names, are the tagger's
-(:mod:`supportbot_dagster.tickets.tagger`), which also weighs what the rules find. What does not:
+What lives here: which rules make up which recognizer. They go by the form of a value; what only the
+words around it give away, and names, are the tagger's (:mod:`supportbot_dagster.tickets.tagger`),
+which also weighs what the rules find. What does not:
 the rules themselves (``rules_*.py``), and names known from metadata
 (:mod:`supportbot_dagster.tickets.known`).
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from supportbot_dagster.tickets.rule import Rule
 from supportbot_dagster.tickets.rules_identity import GOVERNMENT_ID, REFERENCE, UUID
 from supportbot_dagster.tickets.rules_number import CARD, IBAN, IP, MAC, PHONE, WALLET
-from supportbot_dagster.tickets.rules_secret import PASSWORD, SECRET
+from supportbot_dagster.tickets.rules_secret import SECRET
 from supportbot_dagster.tickets.rules_web import EMAIL, HANDLE, URL, WORKSPACE
 
 RULES: dict[str, list[Rule]] = {
@@ -20,7 +20,6 @@ RULES: dict[str, list[Rule]] = {
     "url": URL,
     "workspace": WORKSPACE,
     "secret": SECRET,
-    "password": PASSWORD,
     "card": CARD,
     "iban": IBAN,
     "wallet": WALLET,

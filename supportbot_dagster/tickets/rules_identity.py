@@ -10,93 +10,24 @@ from __future__ import annotations
 import re
 
 from supportbot_dagster.tickets.rule import (
-    UNIT_AFTER,
     Rule,
-    Scan,
     documented,
-    end_of,
     exemplified,
     is_message,
-    joined,
     regex,
     speaks_of_changes,
-    start_of,
-    value_of,
 )
-from supportbot_dagster.tickets.words import word_set
 
 # --- government ids ----------------------------------------------------------------------------
 
-_ID_WORD = (
-    r"(?:vat(?:[ -]?(?:id|no\.?|nr\.?|number|reg\w*))?|tax[ -]?(?:id|no\.?|number|payer\w*|code|"
-    r"ref\w*)|"
-    r"tin|ein|itin|ssn|social security(?: number| no\.?)?|sin|nino?|national insurance(?: number|"
-    r" no\.?)?|ni(?: number)?|nhs(?: number)?|"
-    r"passport(?: number| no\.?)?|driv(?:er'?s?|ing) licen[cs]e(?: number| no\.?)?|"
-    r"ust-?id(?:-?nr)?\.?|ust-?idnr\.?|steuer(?:nummer|-?id)|mwst|tva|siren|siret|nif|nie|cif|"
-    r"dni|iva|p\.? ?iva|"
-    r"partita iva|codice fiscale|cpf|cnpj|curp|rfc|abn|acn|tfn|gst(?:in)?(?: number)?|pan(?: "
-    r"card| number)?|aadhaa?r|personnummer|pesel|bsn|kvk|btw|nric|fin|hkid|cuit|cuil|rut|"
-    r"national id(?: number)?|identity (?:card|number)|id card|personal id(?:entification)?(?: "
-    r"number)?|"
-    r"employee (?:id|number|no\.?)|staff (?:id|number)|student (?:id|number)|company (?:reg\w*|"
-    r"number|no\.?)|"
-    r"registration (?:number|no\.?)|handelsregister|crn|imei|serial (?:number|no\.?)|vin|policy "
-    r"number|medicare(?: number)?|member(?:ship)? (?:id|number))"
-)
 
-
-_ID_CUES = word_set(
-    "taxpayer taxpayers "
-    "vat tax tin ein itin ssn social sin ni nin nino national nhs passport driver drivers driving "
-    "ust ustid ustidnr steuer steuernummer mwst tva siren siret nif nie cif dni iva p piva partita "
-    "codice cpf cnpj curp rfc abn acn tfn gst gstin pan aadhar aadhaar personnummer pesel bsn kvk "
-    "btw nric fin hkid cuit cuil rut identity id personal employee staff student company "
-    "registration handelsregister crn imei serial vin policy medicare member membership"
-)
-
-
-def _is_id(match: re.Match[str], scan: Scan) -> bool:
-    value = value_of(match)
-    count = sum(char.isdigit() for char in value)
-    if re.fullmatch(r"(?:19|20)\d\d", value) or re.match(r"tl-\d", value.lower()):
-        return False
-    if documented(scan, start_of(match), end_of(match)):
-        return False
-    return count >= 5 or (count >= 3 and len(value) >= 8)
+_NUMBER = regex(r"\d\d*")
+_CAPITALS = regex(r"[A-Z][A-Z]", flags=0)
+_CODE = regex(r"[A-Z\d][A-Z\d]*", flags=0)
+_DIGIT = regex(r"\d")
 
 
 GOVERNMENT_ID = [
-    Rule(
-        "ID",
-        regex(
-            r"\b"
-            + _ID_WORD
-            + r"\b(?:[ ](?:is|number|no\.?|nr\.?|id|was|on file|to|:|should be)){0,3}[ "
-            r"]?[:#=.\-(]{0,2}[ ]{0,2}"
-            r"(?P<x>[a-z]{0,4}[ ]?[\d][a-z0-9]*(?:[ .\-/][a-z]{0,2}\d[a-z0-9]*){0,6}(?:[ "
-            r"]?[a-z]\b(?![ ][a-z]))?)",
-            flags=0,
-        ),
-        folded=True,
-        cues=_ID_CUES,
-        digits=3,
-        accept=_is_id,
-        score=0.89,
-    ),
-    Rule(
-        "ID",
-        regex(
-            r"\b" + _ID_WORD + r"\b(?:[ ](?:is|number|no\.?|nr\.?|id|was)){0,3}[ ]?[:#=]{0,1}[ "
-            r"]{0,2}(?P<x>(?=[a-z0-9]{0,20}\d)[a-z0-9][a-z0-9\-]{5,20})\b",
-            flags=0,
-        ),
-        folded=True,
-        accept=_is_id,
-        digits=3,
-        cues=_ID_CUES,
-        score=0.885,
-    ),
     Rule(
         "ID",
         regex(r"(?<![\w\-])(?P<x>(?!000|666|9)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4})(?![\w\-])"),
@@ -107,6 +38,7 @@ GOVERNMENT_ID = [
         ),
         digits=9,
         needs=frozenset({"social"}),
+        starts=_NUMBER,
         score=0.9,
     ),
     Rule(
@@ -127,6 +59,7 @@ GOVERNMENT_ID = [
         digits=6,
         accept=lambda match, scan: not exemplified(scan, match.start("x"), match.end("x")),
         needs=frozenset({"five"}),
+        starts=_CAPITALS,
         score=0.9,
     ),
     Rule(
@@ -144,6 +77,7 @@ GOVERNMENT_ID = [
         digits=4,
         accept=lambda match, scan: not exemplified(scan, match.start("x"), match.end("x")),
         needs=frozenset({"state"}),
+        starts=_CODE,
         score=0.88,
     ),
 ]
@@ -151,59 +85,12 @@ GOVERNMENT_ID = [
 
 # --- references --------------------------------------------------------------------------------
 
-_REFERENCE_WORD = (
-    r"(?:invoice|order|receipt|customer|client|account|acct|subscription|transaction|payment|"
-    r"purchase order|"
-    r"p\.?o(?![a-z])\.?|booking|contract|quote|credit note|refund|case|ticket|"
-    r"support (?:ticket|case|"
-    r"request)|reference|ref|"
-    r"confirmation|tracking|shipment|license|licence|dispute|charge|billing|workspace|"
-    r"organi[sz]ation|org|tenant|session|request|trace|device|installation|debug|correlation|user)"
-)
 _FORGE_WORD = re.compile(
     r"(?:\bpr|pull request|pull|issue|issues|\bmr|merge request|bug|commit|milestone|chapter|"
     r"step|item|colou?r|hex|"
     r"background|theme|css|label|fill|shade|channel|row|line|page|section|rank|part|priority)s?[ "
     r":=\"'(]*$"
 )
-
-
-_REFERENCE_CUES = word_set(
-    "invoice order receipt customer client account acct subscription transaction payment purchase "
-    "p po booking contract quote credit refund case ticket support reference ref confirmation "
-    "tracking shipment license licence dispute charge billing workspace organisation organization "
-    "org tenant session request trace device installation debug correlation user"
-)
-_REFERENCE_CUES |= joined(
-    " ".join(_REFERENCE_CUES), "number numbers no nr num id ids ref reference code"
-)
-_REFERENCE_PREFIXES = word_set(
-    "inv invoice ord order acc acct account cust customer cus client ref po so rma tck tkt ticket "
-    "case sub txn pay pmt cr cn re rg rn quo qt quote contract lic rcpt receipt refund bill bil "
-    "sup sr fac fact req"
-)
-
-
-def _is_reference(match: re.Match[str], scan: Scan) -> bool:
-    value = value_of(match)
-    count = sum(char.isdigit() for char in value)
-    if re.fullmatch(r"(?:19|20)\d\d", value) or count < 4:
-        return False
-    if documented(scan, start_of(match), end_of(match)):
-        return False
-    if re.fullmatch(r"[A-Za-z]{2,5}-\d{1,5}", value) and not re.match(
-        r"(?i)(?:inv|ord|ref|acc|acct|cust|cus|po|so|rma|txn|sub|pay|cn|cr|qt|quo|rcpt|tkt|req|"
-        r"con|bil)-",
-        value,
-    ):
-        # an issue id such as ENG-1421, unless an order or invoice number is announced
-        return (
-            re.search(r"invoice|order|receipt|customer|account|contract", match[0].lower())
-            is not None
-        )
-    if UNIT_AFTER.match(scan.after(end_of(match))) is not None:
-        return False
-    return re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}$", value) is None
 
 
 REFERENCE = [
@@ -228,26 +115,9 @@ REFERENCE = [
             and not documented(scan, match.start("x"), match.end("x"))
         ),
         digits=3,
-        cues=_REFERENCE_PREFIXES,
+        marks=regex(r"\d(?<=[a-z\-_/#]\d)", flags=0),
         needs=frozenset({"coded"}),
         score=0.83,
-    ),
-    Rule(
-        "REFERENCE",
-        regex(
-            r"\b"
-            + _REFERENCE_WORD
-            + r"(?:[ -]?(?:number|numbers|no\.?|nr\.?|num|id|ids|ref(?:erence)?|code|#))?(?:[ "
-            r"](?:is|was|are|for|of|to))?[ ]?[:=]?[ ]?(?:no\.?|nr\.?|#|\()?[ "
-            r"]?[\"']?(?P<x>(?=[\w\-/]{0,40}\d)[a-z0-9]{1,20}"
-            r"(?:[-_/][a-z0-9]{1,20}){0,5})(?![\w])",
-            flags=0,
-        ),
-        folded=True,
-        accept=_is_reference,
-        digits=4,
-        cues=_REFERENCE_CUES,
-        score=0.78,
     ),
     Rule(
         "REFERENCE",
@@ -273,7 +143,8 @@ REFERENCE = [
             r"py|re|si|seti|req|sess|dev|cs|mem|team)_(?=[A-Za-z]*\d)[A-Za-z0-9]{8,60})(?![\w])"
         ),
         gate=("_",),
-        digits=True,
+        digits=1,
+        marks=_DIGIT,
         score=0.86,
     ),
 ]
@@ -321,6 +192,7 @@ UUID = [
             r"\w\-])"
         ),
         gate=("-",),
+        marks=_DIGIT,
         accept=lambda match, scan: (
             _ACCOUNT_WORD.search(scan.before(match.start("x"), 60)) is not None
         ),

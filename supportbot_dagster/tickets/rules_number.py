@@ -71,6 +71,8 @@ def _is_card(match: re.Match[str], scan: Scan) -> bool:
     return digits[0] in "3456" and len(digits) in (14, 15, 16, 19) and luhn(digits)
 
 
+_NUMBER = regex(r"\d\d*")
+
 CARD = [
     Rule(
         "CARD",
@@ -78,84 +80,8 @@ CARD = [
         accept=_is_card,
         digits=12,
         needs=frozenset({"twelve"}),
+        starts=_NUMBER,
         score=0.94,
-    ),
-    Rule(
-        "CARD",
-        # with dots, and as a receipt hides it
-        regex(r"(?<![\w.\-/+])(?P<x>\d{4}\.\d{4}\.\d{4}\.\d{4}|\d{4}\.\d{6}\.\d{5})(?![\w]|\.\d)"),
-        digits=15,
-        accept=lambda match, scan: luhn(digits_of(match["x"])),
-        score=0.94,
-    ),
-    Rule(
-        "CARD",
-        regex(
-            r"\b(?:three|3|four|4)[ ](?:digits?|numbers?)[ ](?:on|at)[ ](?:the|its|my)[ ]"
-            r"(?:back|rear|reverse|front)(?:[ ](?:is|are|of|the|my|card|say|read|side))*"
-            r"[ ]?[:=]?[ ]?"
-            r"(?P<x>\d{3,4})\b"
-        ),
-        gate=(" back", " rear", " reverse", " front"),
-        digits=3,
-        score=0.9,
-    ),
-    Rule(
-        "CARD",
-        regex(
-            r"\b(?:card|visa|mastercard|amex|maestro)\b[^\n\d]{0,30}?(?:ending|ends|last(?: four|"
-            r" 4)?(?: digits)?|(?:four|4) digits|\.{2,}|\*{2,}|x{2,}|"
-            r"\u2022{2,})[^\n\d]{0,22}(?P<x>\d{4})\b(?!-\d)"
-        ),
-        gate=("card", "visa", "amex", "maestro"),
-        digits=True,
-        score=0.85,
-    ),
-    Rule(
-        "CARD",
-        regex(
-            r"\b(?:last|final|first)[ ](?:4|four)(?:[ ]digits)?(?:[ ](?:of|on|are|is|for|the|my|"
-            r"our|card|number|account|it|ssn|social|sin|iban|id|phone|sim)){0,5}[ ]?[:=(,]?[ ]?"
-            r"(?P<x>\d{4})\b"
-        ),
-        gate=("last ", "final ", "first "),
-        digits=4,
-        score=0.85,
-    ),
-    Rule(
-        "CARD",
-        # what follows a number: expiry and the three digits on the back
-        regex(
-            r"(?<=\d{4})[ ,;/(]{1,3}(?:(?:exp\w*|valid|till)[. ]{0,2})?"
-            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d(?:[ ,;/]{1,3}\d{3,4})?)(?![\w/])"
-        ),
-        digits=16,
-        accept=lambda match, scan: (
-            len(digits_of(scan.text[max(0, match.start() - 24) : match.start()])) >= 13
-        ),
-        needs=frozenset({"twelve"}),
-        score=0.9,
-    ),
-    Rule(
-        "CARD",
-        # "8830, exp 09/27"
-        regex(
-            r"(?<![\w.\-/])(?P<x>\d{4}),? (?:exp\w*|valid (?:thru|until|to))[.: ]{1,2}\d\d[ ]?[/\-]"
-        ),
-        gate=("exp", "valid"),
-        digits=6,
-        score=0.85,
-    ),
-    Rule(
-        "CARD",
-        regex(r"\b(?:four|4)[ ]digits?[^\n.\d]{0,24}[ ](?P<x>\d{4})\b"),
-        gate=(" digit",),
-        digits=4,
-        accept=lambda match, scan: (
-            _MONEY_WORD.search(scan.before(match.start(), 90)) is not None
-            and not documented(scan, match.start("x"), match.end("x"))
-        ),
-        score=0.84,
     ),
     Rule(
         "CARD",
@@ -166,31 +92,6 @@ CARD = [
         gate=("xx", "**", "##", "\u2022\u2022"),
         digits=3,
         score=0.86,
-    ),
-    Rule(
-        "CARD",
-        regex(
-            r"\b(?:cvv2?|cvc2?|cid|security code)(?:[ ](?:is|code|number))?[ ]?[:=]?[ "
-            r"]{0,2}(?P<x>\d{3,4})\b"
-        ),
-        gate=("cvv", "cvc", "security code"),
-        digits=True,
-        score=0.9,
-    ),
-    Rule(
-        "CARD",
-        regex(
-            r"\b(?:exp(?:iry|ires?|iration|iring)?(?: date)?|valid (?:until|thru|through|till)|"
-            r"good (?:until|thru))[ .:]{0,3}"
-            r"(?P<x>(?:0[1-9]|1[0-2])[ ]?[/\-][ ]?(?:20)?\d\d)\b(?!-\d)"
-        ),
-        gate=("exp", "valid"),
-        digits=True,
-        # keys, trials and certificates run out too
-        accept=lambda match, scan: (
-            _MONEY_WORD.search(scan.before(match.end() + 30, 120)) is not None
-        ),
-        score=0.85,
     ),
 ]
 
@@ -353,72 +254,8 @@ IBAN = [
         accept=_is_iban,
         digits=6,
         needs=frozenset({"iban"}),
+        starts=regex("[A-Z][A-Z]", flags=0),
         score=0.95,
-    ),
-    Rule(
-        "IBAN",
-        regex(
-            r"\biban\b[^\n]{0,12}?(?P<x>[a-z]{2}\d{2}(?:[ "
-            r"-]?(?=[a-z]{0,3}\d)[a-z0-9]{4}){2,7}(?:[ "
-            r"-]?(?=[a-z]{0,2}\d)[a-z0-9]{1,3})?)(?![\w])"
-        ),
-        gate=("iban",),
-        digits=6,
-        score=0.95,
-    ),
-    Rule(
-        "ID",
-        regex(
-            r"\b(?:bic|swift)(?:[ /-](?:code|swift|bic))?(?:[ ]is)?[ ]?:?[ "
-            r"](?P<x>[a-z]{4}[a-z]{2}[a-z0-9]{2}(?:[a-z0-9]{3})?)\b"
-        ),
-        gate=("bic", "swift"),
-        accept=lambda match, scan: match["x"].isupper(),
-        score=0.8,
-    ),
-    Rule(
-        "ID",
-        regex(
-            r"\b(?:routing|aba|bsb|ifsc|clabe|transit|institution|branch|sort[ -]?code|account|"
-            r"acct|a/?c|bank account|kontonummer|blz|clearing)[ ]?(?:number|code|"
-            r"no\.?|nr\.?|#)?(?:[ ]is)?[ ]?[:#]?[ ]?"
-            r"(?P<x>\d{2}-\d{2}-\d{2}|\d{3}-\d{3}|[A-Z]{4}0[A-Z0-9]{6}|\d{3,4}-\d{3,7}-\d{2,7}|"
-            r"\d[\d ]{4,20}\d)\b"
-        ),
-        gate=(
-            "routing",
-            "sort",
-            "account",
-            "acct",
-            "a/c",
-            "ac ",
-            "konto",
-            "blz",
-            "aba",
-            "bsb",
-            "ifsc",
-            "clabe",
-            "transit",
-            "branch",
-            "institution",
-            "clearing",
-        ),
-        digits=True,
-        accept=lambda match, scan: (
-            re.fullmatch(r"(?:19|20)\d\d", match["x"]) is None and len(digits_of(match["x"])) >= 5
-        ),
-        score=0.82,
-    ),
-    Rule(
-        "ID",
-        # the sort code in brackets after the account's number
-        regex(
-            r"\b(?:account|acct|a/c|konto\w*)\b[^\n\d]{0,14}\d{7,10}[ ]?\("
-            r"(?P<x>\d{2}-\d{2}-\d{2}|\d{6})\)"
-        ),
-        gate=("account", "acct", "a/c", "konto"),
-        digits=12,
-        score=0.85,
     ),
 ]
 
@@ -569,6 +406,7 @@ IP = [
         accept=_is_ipv4,
         digits=4,
         needs=frozenset({"quad"}),
+        marks=regex(r"\.(?=\d)"),
         score=0.9,
     ),
     Rule(
@@ -576,6 +414,7 @@ IP = [
         regex(r"(?<=[a-z]-)(?P<x>\d{1,3}(?:-\d{1,3}){3})(?=\.)"),
         digits=4,
         needs=frozenset({"hosted"}),
+        marks=regex(r"-(?=\d)"),
         score=0.8,
     ),
     Rule(
@@ -588,6 +427,7 @@ IP = [
         accept=_is_ipv6,
         digits=1,
         needs=frozenset({"colons"}),
+        marks=regex(":"),
         score=0.9,
     ),
 ]
@@ -602,6 +442,7 @@ MAC = [
         gate=(":", "-", "."),
         digits=1,
         needs=frozenset({"hexes"}),
+        marks=regex(r"[:\-.](?=[0-9a-f])"),
         score=0.93,
     ),
 ]
@@ -671,16 +512,7 @@ def _is_phone(match: re.Match[str], scan: Scan) -> bool:
     return len(digits) == 10 and digits[0] in "6789" and digits not in "98765432109876"
 
 
-_DIGIT_WORD = r"(?:zero|oh|o|one|two|three|four|five|six|seven|eight|nine|double|triple|hundred)"
 PHONE = [
-    Rule(
-        "PHONE",
-        regex(r"\b(?P<x>(?:" + _DIGIT_WORD + r"[ ,\-]{1,2}){6,18}" + _DIGIT_WORD + r")\b"),
-        cues=frozenset(
-            {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "zero"}
-        ),
-        score=0.8,
-    ),
     Rule(
         "PHONE",
         regex(
@@ -691,43 +523,7 @@ PHONE = [
         accept=_is_phone,
         digits=7,
         needs=frozenset({"seven"}),
+        starts=regex(r"[+(\d]\d*"),
         score=0.82,
-    ),
-    Rule(
-        "PHONE",
-        regex(
-            r"\b(?:call|phone|ring|text|whats ?app|reach|tel|mobile|cell|fax|dial)(?:[ ](?:me|us|"
-            r"number|no\.?|him|her|is|"
-            r"on|at|back|my|our|cell|mobile|phone)){0,4}[.:]?[ ]{1,2}(?P<x>\+?\(?\d[\d "
-            r"()./\-]{4,18}\d)(?![\w])"
-        ),
-        gate=(
-            "call",
-            "phone",
-            "ring",
-            "text",
-            "what",
-            "reach",
-            "tel",
-            "mobile",
-            "cell",
-            "fax",
-            "dial",
-        ),
-        accept=lambda match, scan: (
-            6 <= len(digits_of(match["x"])) <= 15
-            and UNIT_AFTER.match(scan.after(match.end("x"))) is None
-            and re.fullmatch(r"(?:19|20)\d\d-\d\d-\d\d", match["x"]) is None
-        ),
-        digits=6,
-        score=0.81,
-    ),
-    Rule(
-        "PHONE",
-        regex(r"\bext(?:ension)?\.?[ ]?(?:is |no\.? )?(?P<x>\d{2,5})\b"),
-        gate=("ext",),
-        digits=True,
-        accept=lambda match, scan: _PHONE_WORD.search(scan.before(match.start(), 90)) is not None,
-        score=0.7,
     ),
 ]

@@ -91,6 +91,7 @@ EMAIL = [
             r"(?![\w@])"
         ),
         gate=("@",),
+        marks=regex("@"),
         accept=_foreign_mail,
         score=0.95,
     ),
@@ -116,16 +117,6 @@ EMAIL = [
         ),
         gate=("(at)", "[at]", "{at}", "<at>", " @", "@ "),
         score=0.93,
-    ),
-    Rule(
-        "EMAIL",
-        regex(
-            r"(?:e-?mail|mail|reach me|write (?:to )?me|"
-            r"contact)[^\n@]{0,20}?\s(?P<x>[a-z][\w.+\-]{1,40}"
-            r" at [a-z][\w\-]{1,40}\." + TLD + r")\b"
-        ),
-        gate=(" at ",),
-        score=0.9,
     ),
 ]
 
@@ -324,36 +315,7 @@ _BARE = (
     + TLD
     + r"(?::\d{2,5})?(?:/[^\s<>\"'|]{0,500}?)?)(?=[.,;:!?)\]}>\"'*_]*(?:[\s<>\"'|]|$))"
 )
-_SLUG_STOP = word_set(
-    "the a an is was not no now still just also broken gone wrong too so very slow empty my our "
-    "your this that it in on at to for from with and or but what where which how why when "
-    "different same old new missing invalid correct incorrect taken available required changed url "
-    "name slug id address link settings page called named currently still eu us be"
-)
-
-
-def is_slug(match: re.Match[str], scan: Scan) -> bool:
-    """Whether a word is a customer's handle or slug rather than vocabulary."""
-    value = value_of(match)
-    plain = value.lower()
-    if re.fullmatch(r"[A-Z]{2,5}-\d{1,6}", value):
-        return False  # an issue id
-    if plain in _SLUG_STOP or plain in _FEATURE_PATHS or plain in words().tools:
-        return False
-    known = words().common
-    if any(char in value for char in "-_") or any(char.isdigit() for char in value):
-        parts = [part for part in re.split(r"[-_]", plain) if part]
-        if all(part in known for part in parts):
-            return (
-                _marked_slug(match)
-                or (
-                    "-" in plain
-                    and re.match(r"org\w*[ ](?:is|was)|tenant", match[0].lower()) is not None
-                )
-            ) and plain not in {"read-only", "sign-in", "set-up"}
-        return True
-    return plain not in known
-
+_DOT = regex(r"\.(?=[a-z])")
 
 URL = [
     Rule("SECRET", regex(_URL), shared=True, gate=("://",), accept=_url_is("secret"), score=0.97),
@@ -370,6 +332,7 @@ URL = [
         regex(_BARE),
         shared=True,
         needs=frozenset({"host"}),
+        marks=_DOT,
         accept=_bare_is("signed", "foreign"),
         score=0.6,
     ),
@@ -378,6 +341,7 @@ URL = [
         regex(_BARE),
         shared=True,
         needs=frozenset({"host"}),
+        marks=_DOT,
         accept=_bare_is("secret"),
         score=0.96,
     ),
@@ -397,103 +361,11 @@ WORKSPACE = [
         regex(_BARE),
         shared=True,
         needs=frozenset({"host"}),
+        marks=_DOT,
         accept=_bare_is("workspace"),
         score=0.96,
     ),
-    Rule(
-        "WORKSPACE_URL",
-        regex(
-            r"\b(?:workspace|org|organi[sz]ation|tenant|subdomain|team)[ -]?(?:url|slug|name|id|"
-            r"handle|subdomain)?(?:[ ](?:is|was|stays|remains|called|named|slug|url)|[ ]?[:=]|[ "
-            r"]is[ ](?:called|named)"
-            r"){1,2}[ ]{0,2}[\"']?(?P<x>[a-z][\w\-]{1,40})[\"']?(?=[\s.,;:!?)\"']|$)"
-        ),
-        gate=("workspace", "org", "tenant", "subdomain", "slug"),
-        accept=lambda match, scan: (
-            re.search(r"\bteam\b", match[0].lower()) is None
-            and (_marked_slug(match) or any(c in match["x"] for c in "-_0123456789"))
-            and is_slug(match, scan)
-        ),
-        score=0.7,
-    ),
-    Rule(
-        "WORKSPACE_URL",
-        regex(
-            r"\b(?:slug|subdomain)(?:[ ](?:is|was|stays|remains|should be)|[ ]?[:=])?[ "
-            r"][\"']?(?P<x>[a-z][\w\-]{2,40})\b"
-        ),
-        gate=("slug", "subdomain"),
-        accept=is_slug,
-        score=0.7,
-    ),
-    Rule(
-        "WORKSPACE_URL",
-        # "dashboard of tenant orion-textiles-uat"
-        regex(
-            r"\b(?:workspace|tenant|org|organi[sz]ation|subdomain|instance)[ ][\"']?"
-            r"(?P<x>[a-z][a-z0-9]*(?:-[a-z0-9]+)+)(?!\w|\.\w)",
-            flags=0,
-        ),
-        gate=("workspace", "org", "tenant", "subdomain", "instance"),
-        accept=lambda match, scan: (
-            not all(words().kind(part) & COMMON for part in match["x"].split("-"))
-        ),
-        score=0.7,
-    ),
-    Rule(
-        "WORKSPACE_URL",
-        # "renamed the tenant from acme-dev to acme-prod"
-        regex(
-            r"\b(?:workspace|org\w*|tenant|subdomain|site|slug)\b[^.!?\n]{0,24}[ ](?:from|to)[ "
-            r"][\"']?(?P<x>[a-z][a-z0-9]*(?:[-_][a-z0-9]+)+)(?![\w.])"
-        ),
-        gate=("workspace", "org", "tenant", "subdomain", "site", "slug"),
-        accept=is_slug,
-        score=0.7,
-    ),
-    Rule(
-        "WORKSPACE_URL",
-        regex(
-            r"\b(?:workspace|org\w*|tenant|subdomain|site|slug)\b[^.!?\n]{0,24}[ ]from[ ]"
-            r"[\"']?[\w\-]{2,40}[\"']?[ ]to[ ][\"']?(?P<x>[a-z][a-z0-9]*(?:[-_][a-z0-9]+)+)(?!\w|"
-            r"\.\w)"
-        ),
-        gate=("workspace", "org", "tenant", "subdomain", "site", "slug"),
-        accept=is_slug,
-        score=0.7,
-    ),
-    Rule(
-        "WORKSPACE_URL",
-        regex(r"\bworkspace,?[ ](?P<q>[\"'])(?P<x>[^\"'\n]{2,40})(?P=q)"),
-        gate=("workspace",),
-        score=0.7,
-    ),
-    Rule(
-        "WORKSPACE_URL",
-        regex(
-            r"\b(?:workspace|org)\b[ ]?(?:[:(]|,)?[ ]?(?P<x>[a-z][\w\-]{3,30})"
-            r"(?=[ ](?:is|was|has|and|on|for|in|at|doesn|isn|to)\b|[).,;!?]|[ ]?$)"
-        ),
-        gate=("workspace", "org"),
-        accept=lambda match, scan: (
-            is_slug(match, scan)
-            and not all(part in words().common for part in match["x"].lower().split("-"))
-            and (match["x"].islower() or "-" in match["x"])
-        ),
-        score=0.7,
-    ),
-    Rule(
-        "WORKSPACE_URL",
-        regex(r"(?<![\w.])/(?P<x>[a-z][a-z0-9]*(?:-[a-z0-9]+)+) workspace\b"),
-        gate=(" workspace",),
-        score=0.7,
-    ),
 ]
-
-
-def _marked_slug(match: re.Match[str]) -> bool:
-    head = match[0].lower()
-    return any(word in head for word in ("slug", "called", "named", "subdomain", "url", "name"))
 
 
 # --- handles -----------------------------------------------------------------------------------
@@ -543,93 +415,13 @@ def _is_handle(match: re.Match[str], scan: Scan) -> bool:
     return mentioned and unknown and not (own_line and not social) and len(value) > 3
 
 
-def _is_login(match: re.Match[str], scan: Scan) -> bool:
-    """Whether the word after "user" or "handle" is made up by somebody."""
-    value = match["x"].rstrip(".")
-    plain = value.lower()
-    if plain in _GROUP_HANDLES or plain in words().tools or plain in scan.vendor.words:
-        return False
-    if documented(scan, match.start("x"), match.end("x")) or PLACEHOLDER_VALUE.match(value):
-        return False
-    if re.fullmatch(r"[\d.\-]+|v\d[\d.]*|\d+\w{1,3}|[A-Z]{2,5}-\d+|[A-Z\d_]+", value):
-        return False
-    head = match[0].lower()
-    if any(char in value for char in "_.") or any(char.isdigit() for char in value):
-        parts = [part for part in re.split(r"[_.\-\d]+", plain) if part]
-        if re.search(r"\b(?:users|logins|handles|profile)\b", head) and not any(
-            c.isdigit() for c in value
-        ):
-            return False
-        # user.login_count: a variable; omb_ftp01: somebody
-        return not ("." in value and all(words().kind(part) & 1 for part in parts))
-    kind = words().kind(plain)
-    if "-" in value:
-        return False
-    if re.search(
-        r"\b(?:handle|username|user name|nickname|gamertag|login|alias|nick)\b(?:[ ](?:is|was)|[ "
-        r"]?[:=])|\b(?:nick(?:name)?|gamertag|alias)\b",
-        head,
-    ):
-        return not kind & 9 and len(plain) >= 4
-    # "user hrfeed, password follows"
-    return (
-        not kind
-        and len(plain) >= 4
-        and value.islower()
-        and re.match(
-            r"[,;)/]|$|\n| (?:pw|pass|password|and)\b|\.(?:\s|$)", scan.after(match.end("x"), 12)
-        )
-        is not None
-    )
-
-
 HANDLE = [
     Rule(
         "HANDLE",
         regex(r"(?<![\w@/.])(?P<x>@[a-z][\w.\-]{1,38}\w)(?![\w@])"),
         gate=("@",),
+        starts=regex("@"),
         accept=_is_handle,
         score=0.75,
-    ),
-    Rule(
-        "HANDLE",
-        regex(
-            r"\b(?:skype|telegram|discord|wechat|twitter|instagram|insta|signal|tiktok|snapchat|"
-            r"github|"
-            r"kakao|line|steam|twitch)(?:[ ](?:id|name|handle|user(?:name)?|account))?(?:[ ]is|[ "
-            r"]?:|(?=[ ]live:))[ ](?P<x>[\w.\-:]{3,40}(?:#\d{4})?)"
-        ),
-        cues=word_set(
-            "skype telegram discord wechat twitter instagram insta signal tiktok snapchat github "
-            "kakao line steam twitch"
-        ),
-        accept=lambda match, scan: (
-            re.search(r"[^\W\d][_.:]?[\d_:.]\w|\d[^\W\d]", match["x"].rstrip(".,:")) is not None
-            and re.fullmatch(r"v?[\d.]+|.*\.(?:com|net|org|io|app)", match["x"]) is None
-            and not match["x"].startswith("http")
-        ),
-        score=0.7,
-    ),
-    Rule(
-        "HANDLE",
-        regex(
-            r"\b(?:user ?names?|users?|handles?|nick(?:name)?s?|logins?|gamertag|"
-            r"screen ?name|alias|profile|account|page|channel)(?:[ ](?:is|was|are|called|id|name|"
-            r"named)|[ ]?[:=])?[ ][\"']?(?P<x>[a-z0-9][\w.\-]{2,38}\w)(?![\w@])"
-        ),
-        cues=word_set(
-            "username usernames user users handle handles nick nickname nicknames login logins "
-            "nicks gamertag screenname alias profile name names account page channel"
-        ),
-        accept=lambda match, scan: _is_login(match, scan),
-        score=0.72,
-    ),
-    Rule(
-        "HANDLE",
-        regex(r"(?<![\w#])(?P<x>[a-z][\w.]{2,31}#\d{4})(?![\w])"),
-        gate=("#",),
-        digits=True,
-        accept=lambda match, scan: _SOCIAL.search(scan.before(match.start("x"), 40)) is not None,
-        score=0.7,
     ),
 ]

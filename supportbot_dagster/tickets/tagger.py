@@ -6,11 +6,11 @@ features (``rules_*.py``), and Presidio, which takes its spans (:mod:`.engine`).
 
 A token is a run of letters, a run of digits or one other character. Each becomes the sum of
 embeddings of hashed features: the word and its pieces, its shape, what the word lists say of it,
-what it touches, and the rules that found it. Residual convolutions of growing dilation look at the
-words around it (after Strubell et al., "Fast and Accurate Entity Recognition with Iterated Dilated
-Convolutions", EMNLP 2017), and a softmax gives the chances of the labels: none, or the first or a
-further token of an entity. The sum over a token's own features is kept, because the words of one
-ticket come again in the next.
+what it touches, and the rules that found it. A small layer reads what it is by itself; residual
+convolutions of growing dilation read the words around it (after Strubell et al., "Fast and Accurate
+Entity Recognition with Iterated Dilated Convolutions", EMNLP 2017), and a softmax gives the chances
+of the labels: none, or the first or a further token of an entity. What comes of a token's own
+features is kept, because the words of one ticket come again in the next.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,16 @@ _KEY = re.compile(r"[A-Z]{2,6}-\d{1,3}")
 _KEY_LIMIT = 0.6
 """The keys of issues and pages look like short references; these take a surer tagger."""
 PLACES = 2 * 2 * 2 * 4 * 6 * 6
+_ROWS = BUCKETS - 1
+_WORD, _BEGINS, _ENDS, _HAS = map(zlib.crc32, (b"word ", b"begins ", b"ends ", b"has "))
+"""What the pieces of a word are hashed on from, so that each kind has rows of its own."""
+_KINDS = COMMON | GIVEN | SURNAME | THING
 _PLANE = 0xFFFF
 _NEWLINE = ord("\n")
-_STOPS = [ord(mark) for mark in ".!?:;"]
 _REMEMBERED = 50_000
-_AT_ONCE = 2_000
+_HIGHEST = 80.0
+"""Of logits, so that their exponentials have a sum in 32 bit."""
+_AT_ONCE = 4_000
 """Characters of the texts read together, so that the arrays stay in the processor's cache."""
 
 
@@ -69,7 +75,7 @@ def within(tokens: Sequence[tuple[int, int]], start: int, end: int) -> range:
 
 def feature(name: str) -> int:
     """The row of a feature in the embedding table."""
-    return 1 + zlib.crc32(name.encode("utf-8", "replace")) % (BUCKETS - 1)
+    return 1 + zlib.crc32(name.encode()) % _ROWS
 
 
 def _shape(token: str) -> str:
@@ -90,20 +96,33 @@ def _shape(token: str) -> str:
 
 def own_features(token: str) -> tuple[int, list[int]]:
     """The row of the token's word, and the rows of all that can be said of it by itself."""
+    crc = zlib.crc32
     low = fold(token)
-    shape = _shape(token)
-    names = [f"shape {shape}"]
-    if token[0].isalpha():
-        kind = words().kind(low) & (COMMON | GIVEN | SURNAME | THING)
-        names += [f"kind {kind}", f"kind {kind} {shape}", f"letters {min(len(token), 12)}"]
-        if not token.isascii():
-            names.append("not ascii")
-        for size in (2, 3):
-            names += [f"begins {low[:size]}", f"ends {low[-size:]}"]
-        whole = f"^{low[:13]}" if len(low) > 12 else f"^{low}$"
-        for size in (3, 4):
-            names += [f"has {whole[at : at + size]}" for at in range(len(whole) - size + 1)]
-    elif token.isdecimal():
+    data = low.encode("utf-8", "replace")
+    word = 1 + crc(data, _WORD) % _ROWS
+    if not token[0].isalpha():
+        return word, _number_features(token)
+    kind = words().kind(low) & _KINDS
+    rows = list(_said(kind, _shape(token), min(len(token), 12), token.isascii()))
+    for size in (2, 3, 4):
+        rows.append(1 + crc(data[:size], _BEGINS) % _ROWS)
+        rows.append(1 + crc(data[-size:], _ENDS) % _ROWS)
+    whole = b"^" + (data[:13] if len(data) > 12 else data + b"$")
+    rows += [1 + crc(whole[at : at + 3], _HAS) % _ROWS for at in range(len(whole) - 2)]
+    return word, rows
+
+
+@cache
+def _said(kind: int, shape: str, letters: int, is_ascii: bool) -> tuple[int, ...]:
+    names = [f"shape {shape}", f"kind {kind}", f"kind {kind} {shape}", f"letters {letters}"]
+    if not is_ascii:
+        names.append("not ascii")
+    return tuple(feature(name) for name in names)
+
+
+def _number_features(token: str) -> list[int]:
+    names = [f"shape {_shape(token)}"]
+    if token.isdecimal():
         value = int(token[:6])
         names += [f"digits {min(len(token), 20)}", f"first digit {token[0]}"]
         if len(token) == 4 and 1900 <= value <= 2035:
@@ -112,54 +131,95 @@ def own_features(token: str) -> tuple[int, list[int]]:
             names.append("month" if value <= 12 else "day" if value <= 31 else "two digits")
         elif len(token) == 3 and value > 255:
             names.append("no octet")
-    return feature(f"word {low}"), [feature(name) for name in names]
+    return [feature(name) for name in names]
 
 
-def place_keys(texts: Sequence[str], tokens: Sequence[Sequence[tuple[int, int]]]) -> Any:
-    """What stands around each token of all texts, one after the other, below :data:`PLACES`."""
+def split(texts: Sequence[str]) -> tuple[list[list[tuple[int, int]]], Any]:
+    """The tokens of each text, and of all, one after the other, what stands around them.
+
+    Returns:
+        What :func:`tokens_of` gives for each text, and an array of keys below :data:`PLACES`.
+    """
     import numpy as np
 
-    codes = np.frombuffer("\n".join([*texts, ""]).encode("utf-32-le", "replace"), dtype=np.uint32)
-    codes = np.minimum(codes, _PLANE)
-    space, upper = _classes()
-    offsets = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
-    counts = np.array([len(spans) for spans in tokens])
-    spans = np.array([span for text in tokens for span in text], dtype=np.int64).reshape(-1, 2)
-    begin, end = spans[:, 0], spans[:, 1]
-    offset = np.repeat(offsets, counts)
-    index = np.arange(len(spans)) - np.repeat(np.cumsum(counts) - counts, counts)
+    joined = "\n".join([*texts, ""])  # a text is followed by a new line, which is none of it
+    codes = np.frombuffer(joined.encode("utf-32-le", "replace"), dtype=np.uint32)
+    starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    table = _classes()
+    kind = table.kind[np.minimum(codes, _PLANE)]
+    kind[starts[1:] - 1] = _SPACE
+    alone, change = kind == _ALONE, kind[1:] != kind[:-1]
+    first, last = alone.copy(), alone
+    first[0] |= kind[0] != _SPACE
+    first[1:] |= change & (kind[1:] != _SPACE)
+    last[:-1] |= change & (kind[:-1] != _SPACE)
+    at, end = np.flatnonzero(first), np.flatnonzero(last) + 1
+    if codes.max(initial=0) > _PLANE:  # the table lacks these characters
+        spans = [
+            (start + offset, stop + offset)
+            for text, offset in zip(texts, starts.tolist(), strict=False)
+            for start, stop in tokens_of(text)
+        ]
+        at, end = np.array(spans, dtype=np.int64).reshape(-1, 2).T
+    bounds = np.searchsorted(at, starts)
+    counts = np.diff(bounds)
+    offset = np.repeat(starts[:-1], counts)
+    begin = at - offset
+    pairs = list(zip(begin.tolist(), (end - offset).tolist(), strict=True))
+    edges = bounds.tolist()
+    tokens = [pairs[low:high] for low, high in pairwise(edges)]
+    index = np.arange(len(at)) - np.repeat(bounds[:-1], counts)
     left = np.repeat(counts, counts) - 1 - index
-    at = begin + offset
-    touches = np.zeros(len(spans), dtype=np.int64)
-    touches[1:] = begin[1:] == end[:-1]
-    touches[index == 0] = 0
-    goes_on = ~space[codes[end + offset]]  # a text is followed by a new line
-    opening = begin == 0
+    codes = np.minimum(codes, _PLANE)
+    space = table.space
+    touches = np.zeros(len(at), dtype=np.int64)
+    touches[1:] = at[1:] == end[:-1]
+    goes_on = ~space[codes[end]]
     before = codes[np.maximum(at - 1, 0)]
     farther = codes[np.maximum(at - 2, 0)]
-    line = opening | (before == _NEWLINE)
+    line = (begin == 0) | (before == _NEWLINE)
     # the first of the two characters before, or the only one
-    stops = np.isin(np.where(begin >= 2, farther, before), _STOPS)
-    opens = opening | stops | (space[before] & (space[farther] | (begin < 2)))
+    stops = table.stop[np.where(begin >= 2, farther, before)]
+    opens = (begin == 0) | stops | (space[before] & (space[farther] | (begin < 2)))
     key = 2 * (2 * touches + goes_on) + line
-    key = 4 * key + 2 * opens + upper[codes[at]]
-    return (key * 6 + np.minimum(index, 5)) * 6 + np.minimum(left, 5)
+    key = 4 * key + 2 * opens + table.upper[codes[at]]
+    return tokens, (key * 6 + np.minimum(index, 5)) * 6 + np.minimum(left, 5)
+
+
+_SPACE, _LETTER, _DIGIT, _REDACTED, _ALONE = range(5)
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """What the characters of the basic plane are, as arrays of 65,536."""
+
+    kind: Any
+    space: Any
+    upper: Any
+    stop: Any
 
 
 @cache
-def _classes() -> tuple[Any, Any]:
-    """Which characters of the basic plane are space, and which are capitals."""
+def _classes() -> _Classes:
     import numpy as np
 
     chars = [chr(code) for code in range(_PLANE + 1)]
-    return (
-        np.array([char.isspace() for char in chars]),
+    kind = np.full(len(chars), _ALONE, dtype=np.int8)
+    letter = np.array([char.isalnum() for char in chars])
+    digit = np.array([char.isdecimal() for char in chars])
+    space = np.array([char.isspace() for char in chars])
+    kind[letter], kind[digit], kind[space] = _LETTER, _DIGIT, _SPACE
+    kind[_NEWLINE], kind[ord(MASK)] = _ALONE, _REDACTED
+    return _Classes(
+        kind,
+        space,
         np.array([char.isupper() for char in chars]),
+        np.array([char in ".!?:;" for char in chars]),
     )
 
 
 def place_features(key: int) -> list[int]:
-    """The rows of one of :func:`place_keys`."""
+    """The rows of one of the keys that :func:`split` gives."""
     rest, left = divmod(key, 6)
     rest, index = divmod(rest, 6)
     rest, opens = divmod(rest, 4)
@@ -201,18 +261,26 @@ class Tagger:
 
     Args:
         weights: arrays by name, as :mod:`.tagger_training` writes them: ``embedding``
-            (``BUCKETS`` x width), ``scale`` (2 x width), ``kernel`` (layers x 3 * width x
-            width), ``bias`` (layers x width), ``out`` (width x labels), ``out_bias`` (labels),
-            ``thresholds`` (two chances: above which a token is personal where no rule, and where a
-            rule found it).
+            (``BUCKETS`` x width), ``word_in`` (width x 2 * width), ``word_bias`` (2 * width),
+            ``word_out`` (2 * width x width), ``scale`` (2 x width), ``kernel`` (layers x 3 * width
+            x width), ``bias`` (layers x width), ``out`` (width x labels), ``out_bias`` (labels), ``thresholds`` (two chances: above which a token is
+            personal where no rule, and where a rule found it), ``words`` (frequent tokens, one a
+            line, as UTF-8; what comes of them is made at once, which takes a third of the time).
     """
 
     def __init__(self, weights: dict[str, Any]) -> None:
         import numpy as np
 
         self._np = np
-        arrays = {name: np.asarray(array, dtype=np.float32) for name, array in weights.items()}
+        frequent = bytes(weights["words"]).decode("utf-8").splitlines()
+        arrays = {
+            name: np.asarray(array, dtype=np.float32)
+            for name, array in weights.items()
+            if name != "words"
+        }
         self._embedding = arrays["embedding"]
+        self._word_in, self._word_bias = arrays["word_in"], arrays["word_bias"]
+        self._word_out = arrays["word_out"]
         self._scale = arrays["scale"]
         # one product for the token before, the token and the one behind, side by side
         self._kernels = [
@@ -221,6 +289,7 @@ class Tagger:
         ]
         self._bias = arrays["bias"]
         self._out, self._out_bias = arrays["out"], arrays["out_bias"]
+        self._ones = np.ones(len(self._out_bias), dtype=np.float32)
         self.alone, self.found = (float(value) for value in arrays["thresholds"])
         self.width = self._embedding.shape[1]
         self._gap = 1 << (len(self._kernels) - 1)  # as far as the last layer reaches
@@ -232,6 +301,7 @@ class Tagger:
         self._places = np.stack(
             [self._embedding[place_features(key)].sum(axis=0) for key in range(PLACES)]
         )
+        self._learn(frequent)
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> Tagger:
@@ -257,15 +327,31 @@ class Tagger:
                 "without it. Install the package again."
             ) from error
 
-    def _row(self, token: str) -> int:
-        word, rows = own_features(token)
-        row = len(self._row_of) + 1
-        if row == len(self._kept):
-            more = self._np.zeros_like(self._kept)
-            self._kept = self._np.concatenate((self._kept, more))
-        self._kept[row] = self._embedding[[word, *rows]].sum(axis=0)
-        self._row_of[token] = row
-        return row
+    def _learn(self, tokens: Iterable[str]) -> None:
+        """Make the rows of tokens, of which none is known yet."""
+        np = self._np
+        flat: list[int] = []
+        starts: list[int] = []
+        first = len(self._row_of) + 1
+        for token in dict.fromkeys(tokens):
+            word, rows = own_features(token)
+            starts.append(len(flat))
+            flat.append(word)
+            flat += rows
+            self._row_of[token] = len(self._row_of) + 1
+        if not starts:
+            return
+        stop = first + len(starts)
+        if stop > len(self._kept):
+            more = np.zeros((max(stop, 2 * len(self._kept)), self.width), dtype=np.float32)
+            more[:first] = self._kept[:first]
+            self._kept = more
+        own = np.add.reduceat(self._embedding[flat], starts, axis=0)
+        hidden = self._normed(own.copy()) @ self._word_in
+        hidden += self._word_bias
+        np.maximum(hidden, 0.0, out=hidden)
+        own += hidden @ self._word_out
+        self._kept[first:stop] = own
 
     def _rule(self, entity: str, score: float, first: bool) -> Any:
         key = entity, score, first
@@ -301,26 +387,33 @@ class Tagger:
         np = self._np
         if len(self._row_of) > _REMEMBERED:
             self._row_of.clear()
-        all_tokens = [tokens_of(text) for text in texts]
+        all_tokens, places = split(texts)
+        pieces = [
+            [text[start:end] for start, end in tokens]
+            for text, tokens in zip(texts, all_tokens, strict=True)
+        ]
         known = self._row_of
+        new = [token for found in pieces for token in found if token not in known]
+        self._learn(new)
         own: list[int] = []
         bounds: list[tuple[int, int]] = []
-        for text in texts:
+        gap = [0] * self._gap
+        for found in pieces:
             first = len(own)
-            own += [known.get(token) or self._row(token) for token in _TOKEN.findall(text)]
+            own += [known[token] for token in found]
             bounds.append((first, len(own)))
-            own += [0] * self._gap
+            own += gap
         values = self._kept[own]
         gaps = np.asarray(own) == 0
-        values[~gaps] += self._places[place_keys(texts, all_tokens)]
-        for found, tokens, (first, _) in zip(finds, all_tokens, bounds, strict=True):
-            for entity, begin, end, score in found:
+        values[~gaps] += self._places[places]
+        for finds_here, tokens, (first, _) in zip(finds, all_tokens, bounds, strict=True):
+            for entity, begin, end, score in finds_here:
                 inside = within(tokens, begin, end)
                 if inside:
                     start = first + inside.start
                     values[start] += self._rule(entity, score, True)
                     values[start + 1 : first + inside.stop] += self._rule(entity, score, False)
-        values = self._forward(values, gaps)
+        values = self._forward(values, np.flatnonzero(gaps))
         return [
             (tokens, values[first:stop])
             for tokens, (first, stop) in zip(all_tokens, bounds, strict=True)
@@ -329,30 +422,31 @@ class Tagger:
     def _forward(self, values: Any, gaps: Any) -> Any:
         np = self._np
         size, width = values.shape
-        values = self._normed(values, 0)
-        values[gaps] = 0.0
+        values = self._normed(values)
+        values *= self._scale[0]
+        parts = np.empty((size, 3 * width), dtype=np.float32)
+        before, added, after = np.split(parts, 3, axis=1)
         for layer, kernel in enumerate(self._kernels):
-            reach = min(1 << layer, size)
-            parts = values @ kernel
-            added = parts[:, width : 2 * width] + self._bias[layer]
-            added[reach:] += parts[: size - reach, :width]
-            added[: size - reach] += parts[reach:, 2 * width :]
-            np.maximum(added, 0.0, out=added)
-            values += added
             values[gaps] = 0.0
-        values = self._normed(values, 1)
+            reach = min(1 << layer, size)
+            np.matmul(values, kernel, out=parts)
+            added += self._bias[layer]
+            added[reach:] += before[: size - reach]
+            added[: size - reach] += after[reach:]
+            values += np.maximum(added, 0.0, out=added)
+        values = self._normed(values)
+        values *= self._scale[1]
         logits = values @ self._out
         logits += self._out_bias
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
+        np.exp(np.minimum(logits, _HIGHEST, out=logits), out=logits)
+        logits /= (logits @ self._ones)[:, None]
         return logits
 
-    def _normed(self, values: Any, which: int) -> Any:
+    def _normed(self, values: Any) -> Any:
+        """``values`` [tokens, width], in place, with the mean square of each row at 1."""
         np = self._np
         square = np.einsum("ij,ij->i", values, values)
         values *= (1.0 / np.sqrt(square / self.width + 1e-6))[:, None]
-        values *= self._scale[which]
         return values
 
     def tag(self, texts: Sequence[str], finds: Sequence[Sequence[Find]]) -> list[list[Tagged]]:
@@ -386,27 +480,25 @@ def decode(
         alone: threshold where no rule found anything.
         found: threshold within the finds of rules.
     """
-    if not len(tokens):
-        return []
-    personal = 1.0 - chances[:, 0]
-    if float(personal.max()) <= min(alone, found):
+    sure = (1.0 - chances[:, 0]).tolist()
+    if max(sure, default=0.0) <= min(alone, found):
         return []
     limits = [alone] * len(tokens)
     for _, begin, stop, _ in finds:
         for index in within(tokens, begin, stop):
             limits[index] = found
-    sure = personal.tolist()
-    hidden = _settle_pieces(text, tokens, sure, limits)
-    _fill_addresses(text, tokens, chances, hidden)
+    hidden = [value > limit for value, limit in zip(sure, limits, strict=True)]
+    if True not in hidden:
+        return []
+    labels = (1 + chances[:, 1:].argmax(axis=1)).tolist()
+    _settle_pieces(text, tokens, sure, limits, hidden)
+    _fill_addresses(text, tokens, labels, hidden)
     result: list[Tagged] = []
-    index = 0
+    index = _next(hidden, 0)
     while index < len(tokens):
-        if not hidden[index]:
-            index += 1
-            continue
         stop = index + 1
-        entity = _entity(chances[index])
-        while stop < len(tokens) and hidden[stop] and _goes_on(text, tokens, chances, stop, entity):
+        entity = LABELS[labels[index]]
+        while stop < len(tokens) and hidden[stop] and _goes_on(tokens, labels, stop, entity):
             stop += 1
         members = [at for at in range(index, stop) if text[tokens[at][0]].isalnum()]
         if members:
@@ -418,29 +510,41 @@ def decode(
                     min(sure[at] for at in members),
                 )
             )
-        index = stop
+        index = _next(hidden, stop)
     return result
 
 
+def _next(hidden: list[bool], start: int) -> int:
+    """The first hidden token from ``start`` on, or how many tokens there are."""
+    try:
+        return hidden.index(True, start)
+    except ValueError:
+        return len(hidden)
+
+
 def _settle_pieces(
-    text: str, tokens: Sequence[tuple[int, int]], sure: list[float], limits: list[float]
-) -> list[bool]:
-    """Which tokens are hidden: the pieces of one value are hidden together or not at all.
+    text: str,
+    tokens: Sequence[tuple[int, int]],
+    sure: list[float],
+    limits: list[float],
+    hidden: list[bool],
+) -> None:
+    """Let the pieces of one value be hidden together or not at all.
 
     Letters, digits and the marks of :data:`_GLUE` that touch are one value, a dot as well where it
     has an ``@``; how sure the tagger is of it is the mean over its letters and digits.
     """
-    hidden = [value > limit for value, limit in zip(sure, limits, strict=True)]
-    first = 0
+    first = _next(hidden, 0)
     while first < len(tokens):
         stop = first + 1
+        while first > 0 and tokens[first - 1][1] == tokens[first][0]:
+            first -= 1
         while stop < len(tokens) and tokens[stop][0] == tokens[stop - 1][1]:
             stop += 1
-        if any(hidden[first:stop]) and not all(hidden[first:stop]):
+        if False in hidden[first:stop]:
             mail = "@" in text[tokens[first][0] : tokens[stop - 1][1]]
             _settle_run(text, tokens, sure, limits, hidden, first, stop, _MAIL if mail else _GLUE)
-        first = stop
-    return hidden
+        first = _next(hidden, stop)
 
 
 def _settle_run(
@@ -470,12 +574,12 @@ def _settle_run(
 
 
 def _fill_addresses(
-    text: str, tokens: Sequence[tuple[int, int]], chances: Any, hidden: list[bool]
+    text: str, tokens: Sequence[tuple[int, int]], labels: Sequence[int], hidden: list[bool]
 ) -> None:
     """Hide the few words between two parts of an address in one line."""
     last = -1
     for at, gone in enumerate(hidden):
-        if not gone or _entity(chances[at]) != "ADDRESS":
+        if not gone or LABELS[labels[at]] != "ADDRESS":
             continue
         between = range(last + 1, at)
         if last >= 0 and 0 < len(between) <= 3:
@@ -488,15 +592,10 @@ def _fill_addresses(
         last = at
 
 
-def _entity(chances: Any) -> str:
-    return LABELS[1 + int(chances[1:].argmax())]
-
-
 def _goes_on(
-    text: str, tokens: Sequence[tuple[int, int]], chances: Any, at: int, entity: str
+    tokens: Sequence[tuple[int, int]], labels: Sequence[int], at: int, entity: str
 ) -> bool:
     """Whether a hidden token belongs to the run before it."""
     if tokens[at - 1][1] == tokens[at][0]:
         return True
-    label = 1 + int(chances[at, 1:].argmax())
-    return LABELS[label] == entity and label % 2 == 0
+    return LABELS[labels[at]] == entity and labels[at] % 2 == 0

@@ -15,21 +15,6 @@ from supportbot_dagster.tickets.tagger import Find
 from supportbot_dagster.tickets.vendor import Vendor
 
 SAMPLE = Path(engine.__file__).parents[1] / "sample" / "tickets.json"
-# names of what opens something, written as one word
-JOINED = (
-    "doorcode gatecode alarmcode entrycode unlockcode safecode lockercode accesscode backupcode "
-    "recoverycode verificationcode securitycode logincode signincode confirmationcode authcode "
-    "authenticationcode authenticatorcode authorizationcode authorisationcode authycode smscode "
-    "mfacode 2facode one-timecode sign-incode pairingcode invitecode claimcode activationcode "
-    "vouchercode giftcode giftcardcode promocode couponcode discountcode redemptioncode "
-    "licencecode licensecode lockboxcode keyboxcode parentalcode childcode guestcode staffcode "
-    "screentimecode simcode pukcode engineercode managercode mastercode installercode servicecode "
-    "tillcode pincode pinnumber passcode passphrase passkey apikey accesskey licencekey licensekey "
-    "activationkey productkey privatekey signingkey encryptionkey sharedkey deploykey masterkey "
-    "securitykey recoverykey streamkey serverkey publishablekey safeword magicword codeword "
-    "secretanswer securityanswer secretphrase giftcard voucher keybox lockbox nick ordernumber "
-    "orderid invoiceno customerref ticketno accountnr"
-).split()
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +27,6 @@ def texts(data: Path) -> list[str]:
         found += [message.text for message in read_messages(TAUGHT / f"{name}.jsonl")]
     sample = json.loads(SAMPLE.read_text(encoding="utf-8"))["tickets"]
     found += [comment["body"] for ticket in sample[::10] for comment in ticket["comments"]]
-    for word in JOINED:
-        found += [f"the {word} is 77194", f"our {word}s are Kn0bb1y-92x", f"{word}: bluebell7"]
-        found.append(f"my {word} is bluebell")
     odd = str.maketrans({" ": "\u00a0", "-": "\u2011", "'": "\u2019", '"': "\u201c", "@": "\uff20"})
     return [
         *found,
@@ -89,7 +71,7 @@ def test_a_prefilter_that_skips_too_much_is_noticed(
     assert finds(vendor, texts, prefilter=True) != unfiltered
 
 
-def test_cues_that_lack_words_are_noticed(
+def test_words_of_docs_that_are_lacking_are_noticed(
     vendor: Vendor,
     texts: list[str],
     unfiltered: list[list[Find]],

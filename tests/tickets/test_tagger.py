@@ -20,7 +20,7 @@ from supportbot_dagster.tickets.tagger import (
     Tagger,
     decode,
     place_features,
-    place_keys,
+    split,
     tokens_of,
 )
 
@@ -49,16 +49,32 @@ def test_tokens_cover_all_that_is_no_space() -> None:
         assert covered == re.sub(r"[^\S\n]", "", text)
 
 
+def test_texts_are_split_as_each_alone_by_the_pattern(taught: list[Message]) -> None:
+    odd = [
+        "",
+        " ",
+        "\n\n",
+        MASK,
+        f"a{MASK}{MASK}b",
+        "a_b__c",
+        "x\u2028y\x1cz",
+        "12\u0663\u0664a\u00b2",
+        "𝔘𝔫i 5",
+    ]
+    texts = [*odd, *(message.text for message in taught[::7]), "\ud800a b"]
+    for group in (texts, texts[:1], odd[:8], texts[20:40]):
+        assert split(group)[0] == [tokens_of(text) for text in group]
+
+
 def test_different_places_have_different_features() -> None:
     texts = [*TEXTS, "Ab cd", "x", " Ωmega.\nÄb 𝔘x", "a:b"]
-    tokens = [tokens_of(text) for text in texts]
-    together = place_keys(texts, tokens).tolist()
-    alone = [key for one in texts for key in place_keys([one], [tokens_of(one)]).tolist()]
+    together = split(texts)[1].tolist()
+    alone = [key for one in texts for key in split([one])[1].tolist()]
     assert together == alone
     keys = set(together)
     assert all(0 <= key < PLACES for key in keys)
     assert len({tuple(place_features(key)) for key in keys}) == len(keys)
-    first, second = place_keys(["Ab cd"], [tokens_of("Ab cd")])
+    first, second = split(["Ab cd"])[1]
     assert first != second
 
 
@@ -84,7 +100,7 @@ def test_numpy_computes_what_torch_trained(tmp_path: Path, taught: list[Message]
     model = training.train(lessons, width=16, layers=3, epochs=2)
     tests = [copies[0] for copies in lessons]
     wanted = training.predict(model, tests)
-    training.save(model, tmp_path / "small.npz", 0.3, 0.15)
+    training.save(model, tmp_path / "small.npz", 0.3, 0.15, ["the", "Order"])
     small = Tagger.load(tmp_path / "small.npz")
     done = small.chances([one.text for one in tests], [one.finds for one in tests])
     for one, (_, chances), expected in zip(tests, done, wanted, strict=True):
