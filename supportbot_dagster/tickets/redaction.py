@@ -11,13 +11,14 @@ Raw text never enters a log line or an exception.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.tickets.engine import Engine, build_engine, make_scan
-from supportbot_dagster.tickets.known import Known, KnownIndex, index_of
+from supportbot_dagster.tickets.engine import Analyzed, Engine, build_engine, make_scan
+from supportbot_dagster.tickets.known import Known, KnownIndex, index_of, without_vendor
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import strip_invisible
 
@@ -48,16 +49,22 @@ class Redactor:
         self._prefilter = prefilter
         self._ner_model = ner_model
         self._engine: Engine | None = None
-        self._vendor_words = frozenset({self.vendor.name, *self.vendor.tools} - {""})
+        self._building = threading.Lock()
 
     def prepare(self, known: Known) -> KnownIndex | None:
-        """Known names made ready for several texts of one ticket; None if nothing is known."""
-        return None if known.empty else KnownIndex(known, self._vendor_words)
+        """Known names made ready for several texts of one ticket; None if nothing is known.
+
+        What is the vendor's own among them is left out.
+        """
+        known = without_vendor(known, self.vendor)
+        return None if known.empty else KnownIndex(known, self.vendor.words)
 
     @property
     def _ready(self) -> Engine:
         if self._engine is None:
-            self._engine = build_engine(self._without, self._prefilter, self._ner_model)
+            with self._building:
+                if self._engine is None:
+                    self._engine = build_engine(self._without, self._prefilter, self._ner_model)
         return self._engine
 
     def redact(self, text: str, known: KnownIndex | None = None) -> str:
@@ -73,26 +80,55 @@ class Redactor:
     ) -> list[list[str]]:
         """Redact many conversations, which is faster than one after the other.
 
+        A placeholder changes what the words around it look like. Where that may matter, a text
+        with new ones is read again until a reading changes nothing, so that to redact the result
+        is to change nothing.
+
         Args:
             conversations: the texts of each, and what is known of it.
         """
         engine = self._ready
-        plain = [[strip_invisible(text) for text in texts] for texts, _ in conversations]
-        read = iter(engine.read_all([text for texts in plain for text in texts], self.vendor))
-        result = []
-        for texts, (_, known) in zip(plain, conversations, strict=True):
-            found: set[tuple[str, str]] = set()
-            analyzed = [engine.analyze(one, known, found) for one in islice(read, len(texts))]
-            again = self._prepare_found(found)
-            result.append([engine.redact(one, again) for one in analyzed])
+        result = [[strip_invisible(text) for text in texts] for texts, _ in conversations]
+        analyzed: list[dict[int, Analyzed]] = [{} for _ in result]
+        unread = [list(range(len(texts))) for texts in result]
+        for _ in range(_READINGS):
+            texts = [result[at][one] for at, ones in enumerate(unread) for one in ones]
+            if not texts:
+                break
+            read = iter(engine.read_all(texts, self.vendor))
+            for at, (_, known) in enumerate(conversations):
+                found: set[tuple[str, str]] = set()
+                ones = dict.fromkeys(unread[at])
+                for one, text in zip(ones, islice(read, len(ones)), strict=True):
+                    analyzed[at][one] = engine.analyze(text, known, found)
+                again = self._prepare_found(found)
+                if again is not None:  # it may stand in the texts that were not read this time
+                    for one, plain in enumerate(result[at]):
+                        if one not in analyzed[at]:
+                            analyzed[at][one] = Analyzed(plain, make_scan(plain, self.vendor), [])
+                    ones = dict.fromkeys(analyzed[at])
+                unread[at] = []
+                for one in ones:
+                    before = analyzed[at][one]
+                    redacted = engine.redact(before, again)
+                    if redacted == before.text:
+                        continue
+                    result[at][one] = redacted
+                    del analyzed[at][one]
+                    if not before.calm or self._knows_more(redacted, known):
+                        unread[at].append(one)
         return result
+
+    def _knows_more(self, redacted: str, known: KnownIndex | None) -> bool:
+        """Whether a known name stands where fewer words are left to judge by."""
+        return known is not None and any(known.spans(make_scan(redacted, self.vendor)))
 
     def is_clean_link(self, url: str, known: KnownIndex | None = None) -> bool:
         """Whether neither the rules nor what is known find anything in a URL of the vendor.
 
         The tagger has no say: a path such as ``/help/grace-period`` has no words around it.
         """
-        scan = make_scan(url, self.vendor)
+        scan = make_scan(strip_invisible(url), self.vendor)
         if self._ready.rules.finds(scan):
             return False
         return known is None or not any(known.spans(scan))
@@ -124,6 +160,7 @@ class Redactor:
 
     def _prepare_found(self, found: set[tuple[str, str]]) -> KnownIndex | None:
         """Names that context gave away, to be found where no context does."""
+        found = {(entity, text) for entity, text in found if len(text) <= _LONGEST}
         if not found or "known" in self._without:
             return None
         return self.prepare(
@@ -151,7 +188,7 @@ class Redactor:
 
         Returns:
             The text with placeholders such as ``<PERSON>``; the rest is unchanged, apart from
-            zero-width characters, which are dropped.
+            characters that show nothing, which are dropped (:func:`.words.strip_invisible`).
         """
         known = index_of(known_names, known_companies, known_emails)
         return self.redact(text, self.prepare(known))
@@ -200,6 +237,10 @@ def _redacted(
 
 _AT_ONCE = 64
 """Rows that are read together."""
+_READINGS = 8
+"""Times that a text is read at most; two are the rule, and four have been seen."""
+_LONGEST = 80
+"""Characters of a found value that is looked for elsewhere; no name or password is longer."""
 _UNSURE = 0.06
 """Chance from which a word that stays is doubtful."""
 _DOUBTS = (

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -148,9 +148,7 @@ class Rule:
         pattern, accept = self.pattern, self.accept
         group = "x" if "x" in pattern.groupindex else 0
         if self.shared:
-            matches = scan.memo.get(pattern.pattern)
-            if matches is None:
-                matches = scan.memo[pattern.pattern] = list(pattern.finditer(scan.text))
+            matches: Iterable[re.Match[str]] = shared_matches(pattern, scan)
         else:
             matches = pattern.finditer(scan.lower if self.folded else scan.text)
         return [
@@ -158,6 +156,14 @@ class Rule:
             for match in matches
             if match.end(group) > match.start(group) and accept(match, scan)
         ]
+
+
+def shared_matches(pattern: re.Pattern[str], scan: Scan) -> list[re.Match[str]]:
+    """The matches of a pattern that several ask for, looked for once."""
+    matches: list[re.Match[str]] | None = scan.memo.get(pattern.pattern)
+    if matches is None:
+        matches = scan.memo[pattern.pattern] = list(pattern.finditer(scan.text))
+    return matches
 
 
 def regex(pattern: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:

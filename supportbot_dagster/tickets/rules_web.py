@@ -7,6 +7,9 @@ and passwords (:mod:`supportbot_dagster.tickets.rules_secret`).
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from supportbot_dagster.tickets.rule import (
     PLACEHOLDER_VALUE,
@@ -15,8 +18,10 @@ from supportbot_dagster.tickets.rule import (
     Scan,
     documented,
     regex,
+    shared_matches,
     value_of,
 )
+from supportbot_dagster.tickets.tagger import MASK
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import COMMON, THING, word_set, words
 
@@ -278,7 +283,8 @@ def _bare_is(*kinds: str) -> Accept:
             return False
         # "done.It", "page.me": a sentence without its space, not a host
         first, _, last = host.rpartition(".")
-        if "/" not in value and (value.rpartition(".")[2] != last):
+        lowered = value.rpartition(".")[2] == last
+        if "/" not in value and not lowered and not scan.vendor.owns_host(host.split(":")[0]):
             return False
         known = words().common
         if (
@@ -382,6 +388,55 @@ URL = [
         score=0.96,
     ),
 ]
+
+
+def customers_urls(scan: Scan, pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
+    """The URLs that go as a whole because a piece of them goes: entity, start and end.
+
+    What is left of such a URL may be its owner's name: the label beside a hidden host, the folder
+    below it. URLs of the vendor's docs and of other public pages lose the piece alone.
+
+    Args:
+        scan: a text.
+        pieces: starts and ends of what is personal in it, in any order.
+    """
+    if not pieces:
+        return
+    ordered = sorted(pieces)
+    starts = [start for start, _ in ordered]
+    reach = list(accumulate((end for _, end in ordered), max))
+
+    def ends_behind(position: int, starting: int) -> int:
+        """How far a piece reaches that starts before ``starting``, 0 if not behind."""
+        before = bisect_left(starts, starting)
+        return reach[before - 1] if before and reach[before - 1] > position else 0
+
+    for rule in (URL[0], URL[2]):
+        if not (rule.gate and rule.gate[0] in scan.lower) and not rule.needs & scan.features:
+            continue
+        for match in shared_matches(rule.pattern, scan):
+            start, end = match.span("x")
+            value = match["x"]
+            if not ends_behind(start, end) or ends_behind(end - 1, start + 1) or MASK in value:
+                continue
+            host = _host_and_path(value)[0]
+            owned = scan.vendor.owns_host(host)
+            if not rule.gate and not (owned or _is_surely_host(value)):
+                continue
+            kind = _kind_of_url(value, scan)
+            host_end = start + value.lower().find(host) + len(host)
+            if kind == "public" and (owned or not ends_behind(start, host_end)):
+                continue
+            yield "WORKSPACE_URL" if owned else "SECRET" if kind == "secret" else "URL", start, end
+
+
+def _is_surely_host(value: str) -> bool:
+    """Whether an address without a scheme is one, and no sentence that lacks its space."""
+    host = value.split("/")[0]
+    return host not in _NAMES_WITH_A_DOT and (
+        "/" in value or host.count(".") > 1 or "-" in host.split(".")[0]
+    )
+
 
 WORKSPACE = [
     Rule(
