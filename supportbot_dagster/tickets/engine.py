@@ -182,7 +182,7 @@ class Engine:
             results = results + self._beside_masks(analyzed.scan.text, more)
         if not results:
             return analyzed.text
-        pieces = [(item.start, item.end) for item in results]
+        pieces = [(item.entity_type, item.start, item.end) for item in results]
         results = results + [
             self.result(entity, start, end, 1.0)
             for entity, start, end in customers_urls(analyzed.scan, pieces)

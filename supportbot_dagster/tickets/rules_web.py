@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from supportbot_dagster.tickets.rule import (
@@ -390,44 +390,55 @@ URL = [
 ]
 
 
-def customers_urls(scan: Scan, pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[str, int, int]]:
+def customers_urls(
+    scan: Scan, pieces: Sequence[tuple[str, int, int]]
+) -> Iterator[tuple[str, int, int]]:
     """The URLs that go as a whole because a piece of them goes: entity, start and end.
 
     What is left of such a URL may be its owner's name: the label beside a hidden host, the folder
-    below it. URLs of the vendor's docs and of other public pages lose the piece alone.
+    below it. URLs of the vendor's docs and of other public pages lose the piece alone, and so does
+    one of which only a token or somebody's mailbox is hidden.
 
     Args:
         scan: a text.
-        pieces: starts and ends of what is personal in it, in any order.
+        pieces: entity, start and end of what is personal in it, in any order.
     """
     if not pieces:
         return
-    ordered = sorted(pieces)
-    starts = [start for start, _ in ordered]
-    reach = list(accumulate((end for _, end in ordered), max))
-
-    def ends_behind(position: int, starting: int) -> int:
-        """How far a piece reaches that starts before ``starting``, 0 if not behind."""
-        before = bisect_left(starts, starting)
-        return reach[before - 1] if before and reach[before - 1] > position else 0
-
+    any_piece = _reaching([(start, end) for _, start, end in pieces])
+    owners = _reaching([(start, end) for entity, start, end in pieces if entity in _OWNERS])
     for rule in (URL[0], URL[2]):
         if not (rule.gate and rule.gate[0] in scan.lower) and not rule.needs & scan.features:
             continue
         for match in shared_matches(rule.pattern, scan):
             start, end = match.span("x")
             value = match["x"]
-            if not ends_behind(start, end) or ends_behind(end - 1, start + 1) or MASK in value:
+            # untouched, gone already, or redacted before
+            if any_piece(end) <= start or any_piece(start + 1) >= end or MASK in value:
                 continue
-            host = _host_and_path(value)[0]
-            owned = scan.vendor.owns_host(host)
-            if not rule.gate and not (owned or _is_surely_host(value)):
+            host, path = _host_and_path(value)
+            if scan.vendor.owns_host(host):
+                if _kind_of_vendor_url(host, path, scan.vendor) == "workspace":
+                    yield "WORKSPACE_URL", start, end
+                continue
+            if not rule.gate and not _is_surely_host(value):
                 continue
             kind = _kind_of_url(value, scan)
             host_end = start + value.lower().find(host) + len(host)
-            if kind == "public" and (owned or not ends_behind(start, host_end)):
-                continue
-            yield "WORKSPACE_URL" if owned else "SECRET" if kind == "secret" else "URL", start, end
+            if any_piece(host_end) > start or (kind != "public" and owners(end) > start):
+                yield "SECRET" if kind == "secret" else "URL", start, end
+
+
+_OWNERS = frozenset({"COMPANY", "URL", "WORKSPACE_URL"})
+"""Entities of which a piece shows that the URL is a customer's own."""
+
+
+def _reaching(spans: Sequence[tuple[int, int]]) -> Callable[[int], int]:
+    """How far the spans reach that start before a position, -1 where none does."""
+    ordered = sorted(spans)
+    starts = [start for start, _ in ordered]
+    reach = [-1, *accumulate((end for _, end in ordered), max)]
+    return lambda position: reach[bisect_left(starts, position)]
 
 
 def _is_surely_host(value: str) -> bool:

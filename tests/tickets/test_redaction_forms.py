@@ -84,13 +84,15 @@ def test_a_link_hides_no_name_in_it(redactor: Redactor) -> None:
 # URLs of which a piece goes -----------------------------------------------------------------------
 
 
-def whole(text: str, *pieces: str) -> str:
-    """The text with the URLs that go with the pieces, and the pieces, replaced."""
+def whole(text: str, *pieces: str, entity: str = "COMPANY") -> str:
+    """The text with the URLs replaced that go with the pieces."""
     vendor = Vendor(name="tracklight", domains=("tracklight.example",))
-    spans = [match.span() for piece in pieces for match in re.finditer(re.escape(piece), text)]
+    spans = [
+        (entity, *match.span()) for piece in pieces for match in re.finditer(re.escape(piece), text)
+    ]
     found = list(customers_urls(make_scan(text, vendor), spans))
-    for entity, start, end in sorted(found, key=lambda item: -item[1]):
-        text = f"{text[:start]}<{entity}>{text[end:]}"
+    for kind, start, end in sorted(found, key=lambda item: -item[1]):
+        text = f"{text[:start]}<{kind}>{text[end:]}"
     return text
 
 
@@ -108,6 +110,7 @@ def whole(text: str, *pieces: str) -> str:
         ("https://docs.tracklight.example/a", ("a",), None),
         ("https://docs.tracklight.example/help/zorb.html", ("zorb",), None),
         ("https://github.com/features/zorb", ("zorb",), None),
+        ("https://docs.tracklight.example/a?token=k3yk3yk3y", ("k3yk3yk3y",), None),
         # nothing of these goes, or all of it already
         ("https://zorb.example/acme", (), None),
         ("zorb: https://acme.example/x", ("zorb:",), None),
@@ -138,6 +141,16 @@ def test_nothing_of_a_url_stays_beside_its_placeholder(
     assert re.sub("<[A-Z_]+>", "<>", redactor.redact(text, known)) == expected
 
 
+@pytest.mark.parametrize("entity", ["SECRET", "EMAIL", "PERSON"])
+def test_a_url_that_only_holds_personal_data_keeps_the_rest(entity: str) -> None:
+    text = "https://api.weather.net/v1/forecast?appid=k3y"
+    assert whole(text, "k3y", entity=entity) == text
+    assert whole(text, "weather", entity=entity) == "<URL>"
+    assert whole("https://acme.tracklight.example/join/k3y", "k3y", entity=entity) == (
+        "<WORKSPACE_URL>"
+    )
+
+
 def test_a_docs_url_keeps_its_host(redactor: Redactor) -> None:
     known = redactor.prepare(Known(companies=("Zorbolt Labs",)))
     done = redactor.redact("See https://docs.tracklight.example/help/zorbolt.html please", known)
@@ -146,5 +159,5 @@ def test_a_docs_url_keeps_its_host(redactor: Redactor) -> None:
 
 def test_many_urls_and_many_pieces_take_linear_steps() -> None:
     scan = make_scan("https://zorb.example/a " * 2000, Vendor())
-    pieces = [(23 * number + 8, 23 * number + 12) for number in range(2000)]
+    pieces = [("URL", 23 * number + 8, 23 * number + 12) for number in range(2000)]
     assert len(list(customers_urls(scan, pieces))) == 2000
