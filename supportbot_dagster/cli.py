@@ -239,27 +239,45 @@ def crawl(
 def redact(
     source: Annotated[Path, typer.Option("--in", help="JSON Lines: id, text, known_names.")],
     out: Annotated[Path, typer.Option("--out", help="JSON Lines: id, text.")],
+    doubts: Annotated[
+        Path | None,
+        typer.Option("--doubts", help="JSON Lines to write of what is doubtful: id, reasons."),
+    ] = None,
     product: ProductOption = None,
 ) -> None:
     """Replace personal data by typed placeholders, line by line."""
+    from collections import Counter
+
     from supportbot_dagster.jsonl import read_jsonl, write_jsonl_atomic
     from supportbot_dagster.product import load_product
     from supportbot_dagster.settings import load_settings
     from supportbot_dagster.tickets.redaction import Redactor, redact_rows
     from supportbot_dagster.tickets.vendor import Vendor
 
+    if doubts is not None and doubts.absolute() in {source.absolute(), out.absolute()}:
+        raise UserError(f"--doubts is {doubts}, as --in or --out is. Name a file of its own.")
     loaded = load_product(load_settings(product_file=product).product_file)
     rows = read_jsonl(source)
     progress = console_progress()
     redactor = Redactor(Vendor.of(loaded), ner_model=loaded.tickets.ner_model)
+    doubtful: list[dict[str, Any]] = []
 
     def redacted() -> Any:
         for done, row in enumerate(redact_rows(rows, redactor), start=1):
+            reasons = redactor.doubts(row["text"]) if doubts else []
+            if reasons:
+                doubtful.append({"id": row["id"], "reasons": reasons})
             progress("lines redacted", done, len(rows))
             yield row
 
     count = write_jsonl_atomic(out, redacted())
     print(f"{count} lines -> {out}")
+    if doubts is not None:
+        write_jsonl_atomic(doubts, doubtful)
+        counts = Counter(reason for line in doubtful for reason in line["reasons"])
+        by_reason = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()))
+        said = f"{len(doubtful)} of {count} lines are doubtful -> {doubts}"
+        print(f"{said}: {by_reason}" if by_reason else said, file=sys.stderr)
 
 
 @app.command()

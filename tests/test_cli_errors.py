@@ -159,6 +159,14 @@ def test_files_that_cannot_be_read(refused: Run) -> None:
     assert "out.jsonl" not in os.listdir()
 
 
+def test_doubts_into_a_file_that_is_taken(refused: Run) -> None:
+    Path("in.jsonl").write_text('{"id": 1, "text": ""}\n', encoding="utf-8")
+    for taken in ("in.jsonl", "out.jsonl"):
+        said = refused("redact", "--in", "in.jsonl", "--out", "out.jsonl", "--doubts", taken)
+        assert f"--doubts is {taken}, as --in or --out is. Name a file of its own." in said
+    assert Path("in.jsonl").read_text(encoding="utf-8")
+
+
 def test_a_folder_that_is_no_model(refused: Run, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes(b"")

@@ -211,24 +211,13 @@ class _People:
                 for item in sorted(organizations)
                 if item in self._export.organizations
             ]
-            vendor = self._redactor.vendor
-            emails = [user.email for user in users.values() if user.email]
             self._prepared[key] = self._redactor.prepare(
                 Known(
                     names=tuple(user.name for user in users.values() if user.name),
                     companies=tuple(company.name for company in companies if company.name),
-                    emails=tuple(
-                        mail
-                        if not vendor.owns_host(mail.partition("@")[2])
-                        else mail.partition("@")[0]
-                        for mail in emails
-                        if mail.lower() not in vendor.emails
-                    ),
+                    emails=tuple(user.email for user in users.values() if user.email),
                     domains=tuple(
-                        domain
-                        for company in companies
-                        for domain in company.domain_names
-                        if not vendor.owns_host(domain)
+                        domain for company in companies for domain in company.domain_names
                     ),
                 )
             )

@@ -18,6 +18,7 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.known import KnownIndex
 from supportbot_dagster.tickets.rule import Rule, Scan
 from supportbot_dagster.tickets.rules import RULES
+from supportbot_dagster.tickets.rules_web import customers_urls
 from supportbot_dagster.tickets.tagger import MASK, Find, Tagged, Tagger, decode
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import fold, shadow, words
@@ -169,6 +170,11 @@ class Engine:
             results = results + self._beside_masks(analyzed.scan.text, more)
         if not results:
             return analyzed.text
+        pieces = [(item.entity_type, item.start, item.end) for item in results]
+        results = results + [
+            self.result(entity, start, end, 1.0)
+            for entity, start, end in customers_urls(analyzed.scan, pieces)
+        ]
         done = self.anonymizer.anonymize(
             text=analyzed.text,
             analyzer_results=results,
@@ -226,7 +232,10 @@ def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Fi
     is the vendor's stays, and so does what touches a placeholder.
     """
     counted = [
-        find for find in finds if find[0] == "WORKSPACE_URL" and _at_vendors(scan, find[1], find[2])
+        find
+        for find in finds
+        if (find[0] == "EMAIL" and find[3] >= _SURE_RULE)
+        or (find[0] == "WORKSPACE_URL" and _at_vendors(scan, find[1], find[2]))
     ]
     if not runs:
         return counted

@@ -11,13 +11,14 @@ Raw text never enters a log line or an exception.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets.engine import Engine, build_engine, make_scan
-from supportbot_dagster.tickets.known import Known, KnownIndex, index_of
+from supportbot_dagster.tickets.known import Known, KnownIndex, index_of, without_vendor
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import strip_invisible
 
@@ -48,16 +49,22 @@ class Redactor:
         self._prefilter = prefilter
         self._ner_model = ner_model
         self._engine: Engine | None = None
-        self._vendor_words = frozenset({self.vendor.name, *self.vendor.tools} - {""})
+        self._building = threading.Lock()
 
     def prepare(self, known: Known) -> KnownIndex | None:
-        """Known names made ready for several texts of one ticket; None if nothing is known."""
-        return None if known.empty else KnownIndex(known, self._vendor_words)
+        """Known names made ready for several texts of one ticket; None if nothing is known.
+
+        What is the vendor's own among them is left out.
+        """
+        known = without_vendor(known, self.vendor)
+        return None if known.empty else KnownIndex(known, self.vendor.words)
 
     @property
     def _ready(self) -> Engine:
         if self._engine is None:
-            self._engine = build_engine(self._without, self._prefilter, self._ner_model)
+            with self._building:
+                if self._engine is None:
+                    self._engine = build_engine(self._without, self._prefilter, self._ner_model)
         return self._engine
 
     def redact(self, text: str, known: KnownIndex | None = None) -> str:
@@ -92,7 +99,7 @@ class Redactor:
 
         The tagger has no say: a path such as ``/help/grace-period`` has no words around it.
         """
-        scan = make_scan(url, self.vendor)
+        scan = make_scan(strip_invisible(url), self.vendor)
         if self._ready.rules.finds(scan):
             return False
         return known is None or not any(known.spans(scan))
@@ -124,6 +131,7 @@ class Redactor:
 
     def _prepare_found(self, found: set[tuple[str, str]]) -> KnownIndex | None:
         """Names that context gave away, to be found where no context does."""
+        found = {(entity, text) for entity, text in found if len(text) <= _LONGEST}
         if not found or "known" in self._without:
             return None
         return self.prepare(
@@ -151,7 +159,7 @@ class Redactor:
 
         Returns:
             The text with placeholders such as ``<PERSON>``; the rest is unchanged, apart from
-            zero-width characters, which are dropped.
+            characters that show nothing, which are dropped (:func:`.words.strip_invisible`).
         """
         known = index_of(known_names, known_companies, known_emails)
         return self.redact(text, self.prepare(known))
@@ -200,6 +208,8 @@ def _redacted(
 
 _AT_ONCE = 128
 """Rows that are read together."""
+_LONGEST = 80
+"""Characters of a found value that is looked for elsewhere; no name or password is longer."""
 _UNSURE = 0.06
 """Chance from which a word that stays is doubtful."""
 _DOUBTS = (

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -150,18 +150,19 @@ class Rule:
         """Where the rule applies in ``scan``."""
         pattern, accept = self.pattern, self.accept
         group = "x" if "x" in pattern.groupindex else 0
-        matches: Iterable[re.Match[str]] | None
-        if self.shared:
-            matches = scan.memo.get(pattern.pattern)
-            if matches is None:
-                matches = scan.memo[pattern.pattern] = list(self._matches(scan))
-        else:
-            matches = self._matches(scan)
+        matches = self.shared_matches(scan) if self.shared else self._matches(scan)
         return [
             match.span(group)
             for match in matches
             if match.end(group) > match.start(group) and accept(match, scan)
         ]
+
+    def shared_matches(self, scan: Scan) -> list[re.Match[str]]:
+        """The matches of a pattern that several ask for, looked for once."""
+        matches: list[re.Match[str]] | None = scan.memo.get(self.pattern.pattern)
+        if matches is None:
+            matches = scan.memo[self.pattern.pattern] = list(self._matches(scan))
+        return matches
 
     def _matches(self, scan: Scan) -> Iterator[re.Match[str]]:
         text = scan.lower if self.folded else scan.text

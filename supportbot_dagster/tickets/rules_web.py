@@ -7,6 +7,9 @@ and passwords (:mod:`supportbot_dagster.tickets.rules_secret`).
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 
 from supportbot_dagster.tickets.rule import (
     PLACEHOLDER_VALUE,
@@ -17,6 +20,7 @@ from supportbot_dagster.tickets.rule import (
     regex,
     value_of,
 )
+from supportbot_dagster.tickets.tagger import MASK
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import COMMON, THING, word_set, words
 
@@ -269,7 +273,8 @@ def _bare_is(*kinds: str) -> Accept:
             return False
         # "done.It", "page.me": a sentence without its space, not a host
         first, _, last = host.rpartition(".")
-        if "/" not in value and (value.rpartition(".")[2] != last):
+        lowered = value.rpartition(".")[2] == last
+        if "/" not in value and not lowered and not scan.vendor.owns_host(host.split(":")[0]):
             return False
         known = words().common
         if (
@@ -346,6 +351,66 @@ URL = [
         score=0.96,
     ),
 ]
+
+
+def customers_urls(
+    scan: Scan, pieces: Sequence[tuple[str, int, int]]
+) -> Iterator[tuple[str, int, int]]:
+    """The URLs that go as a whole because a piece of them goes: entity, start and end.
+
+    What is left of such a URL may be its owner's name: the label beside a hidden host, the folder
+    below it. URLs of the vendor's docs and of other public pages lose the piece alone, and so does
+    one of which only a token or somebody's mailbox is hidden.
+
+    Args:
+        scan: a text.
+        pieces: entity, start and end of what is personal in it, in any order.
+    """
+    if not pieces:
+        return
+    any_piece = _reaching([(start, end) for _, start, end in pieces])
+    owners = _reaching([(start, end) for entity, start, end in pieces if entity in _OWNERS])
+    for rule in (URL[0], URL[2]):
+        if not (rule.gate and rule.gate[0] in scan.lower) and not rule.needs & scan.features:
+            continue
+        for match in rule.shared_matches(scan):
+            start, end = match.span("x")
+            value = match["x"]
+            # untouched, gone already, or redacted before
+            if any_piece(end) <= start or any_piece(start + 1) >= end or MASK in value:
+                continue
+            host, path = _host_and_path(value)
+            if scan.vendor.owns_host(host):
+                if _kind_of_vendor_url(host, path, scan.vendor) == "workspace":
+                    yield "WORKSPACE_URL", start, end
+                continue
+            if not rule.gate and not _is_surely_host(value):
+                continue
+            kind = _kind_of_url(value, scan)
+            host_end = start + value.lower().find(host) + len(host)
+            if any_piece(host_end) > start or (kind != "public" and owners(end) > start):
+                yield "SECRET" if kind == "secret" else "URL", start, end
+
+
+_OWNERS = frozenset({"COMPANY", "URL", "WORKSPACE_URL"})
+"""Entities of which a piece shows that the URL is a customer's own."""
+
+
+def _reaching(spans: Sequence[tuple[int, int]]) -> Callable[[int], int]:
+    """How far the spans reach that start before a position, -1 where none does."""
+    ordered = sorted(spans)
+    starts = [start for start, _ in ordered]
+    reach = [-1, *accumulate((end for _, end in ordered), max)]
+    return lambda position: reach[bisect_left(starts, position)]
+
+
+def _is_surely_host(value: str) -> bool:
+    """Whether an address without a scheme is one, and no sentence that lacks its space."""
+    host = value.split("/")[0]
+    return host not in _NAMES_WITH_A_DOT and (
+        "/" in value or host.count(".") > 1 or "-" in host.split(".")[0]
+    )
+
 
 WORKSPACE = [
     Rule(

@@ -263,9 +263,10 @@ class Tagger:
         weights: arrays by name, as :mod:`.tagger_training` writes them: ``embedding``
             (``BUCKETS`` x width), ``word_in`` (width x 2 * width), ``word_bias`` (2 * width),
             ``word_out`` (2 * width x width), ``scale`` (2 x width), ``kernel`` (layers x 3 * width
-            x width), ``bias`` (layers x width), ``out`` (width x labels), ``out_bias`` (labels), ``thresholds`` (two chances: above which a token is
-            personal where no rule, and where a rule found it), ``words`` (frequent tokens, one a
-            line, as UTF-8; what comes of them is made at once, which takes a third of the time).
+            x width), ``bias`` (layers x width), ``out`` (width x labels), ``out_bias``
+            (labels), ``thresholds`` (two chances: above which a token is personal where no rule,
+            and where a rule found it), ``words`` (frequent tokens, one a line, as UTF-8, which are
+            looked at when the tagger is loaded).
     """
 
     def __init__(self, weights: dict[str, Any]) -> None:

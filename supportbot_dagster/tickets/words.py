@@ -15,7 +15,19 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u00ad\ufeff]")
+_EMOJI = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u27bf\u2934\u2935\u2b00-\u2bff\u3030"
+    "\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
+_INVISIBLE = re.compile(
+    # what Unicode has ignored by default, and the character of an inline object
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufff8\ufffc"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]|"
+    # what gives an emoji its colours or joins two stays there, where it parts no word
+    f"(?<![{_EMOJI}])\ufe0f(?!\u20e3)|"
+    f"(?<![{_EMOJI}])(?<![{_EMOJI}]\ufe0f)\u200d|\u200d(?![{_EMOJI}])"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _PUNCTUATION = {
@@ -169,12 +181,16 @@ def words() -> Words:
 
 
 def strip_invisible(text: str) -> str:
-    """``text`` without zero-width characters and bidirectional marks, which hide data in words.
+    """``text`` without characters that show nothing, which hide data in words.
 
-    A lone surrogate, which JSON can hold and no file, becomes the replacement character.
+    They are zero-width characters, bidirectional marks, variation selectors and tags; the joiners
+    of Persian and Indic words go as well, and those within an emoji stay. A lone surrogate, which
+    JSON can hold and no file, becomes the replacement character.
     """
-    # an inline object's character means "redacted already" further on
-    return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text.replace("\ufffc", "")))
+    if text.isascii():
+        return text
+    # an inline object's character goes because it means "redacted already" further on
+    return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
 
 
 def shadow(text: str) -> str:
