@@ -21,7 +21,7 @@ from supportbot_dagster.tickets.rules import RULES
 from supportbot_dagster.tickets.rules_web import customers_urls
 from supportbot_dagster.tickets.tagger import MASK, Find, Tagged, Tagger, decode
 from supportbot_dagster.tickets.vendor import Vendor
-from supportbot_dagster.tickets.words import fold, shadow, words
+from supportbot_dagster.tickets.words import COMMON, fold, shadow, words
 
 NAME_RECOGNIZERS = ("tagger", "known")
 ENTITIES = [
@@ -54,6 +54,10 @@ _SURE = 0.71
 """Score from which a name counts in the whole conversation; the tagger is 70 % sure then."""
 _SURE_RULE = 0.9
 """Score from which a rule's find goes whole if the tagger takes a part of it."""
+_PROOF = {"EMAIL": 0.9, "CARD": 0.94, "IBAN": 0.95}
+"""Score from which the find of a rule goes whatever the tagger says."""
+_RATHER_SURE = 0.4
+"""Chance from which a common word at the beginning of a sentence is a name."""
 _WHOLE = frozenset({"EMAIL", "CARD", "IBAN", "WALLET", "IP", "MAC", "PHONE", "ID"})
 """Entities of which a rule knows where a value begins and ends."""
 _NER_LABELS = {"PERSON": "PERSON", "PER": "PERSON", "ORG": "COMPANY"}
@@ -227,14 +231,15 @@ def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Fi
     """What counts, of the rules' finds and the tagger's runs.
 
     The tagger decides; where it agrees with a rule that knows the form of the whole value, the
-    rule's bounds are taken. A mailbox goes in any case, because its form is proof, and so does a
-    customer's workspace at the vendor, because no other text says which host is the vendor's. What
-    is the vendor's stays, and so does what touches a placeholder.
+    rule's bounds are taken. Mailboxes, cards and IBANs go in any case, because their form is proof,
+    and so does a customer's workspace at the vendor, because no other text says which host is the
+    vendor's. What is the vendor's stays, and so does what touches a placeholder, and a common word
+    whose capital a sentence explains, unless the tagger is rather sure.
     """
     counted = [
         find
         for find in finds
-        if (find[0] == "EMAIL" and find[3] >= _SURE_RULE)
+        if find[3] >= _PROOF.get(find[0], 1.0)
         or (find[0] == "WORKSPACE_URL" and _at_vendors(scan, find[1], find[2]))
     ]
     if not runs:
@@ -252,6 +257,8 @@ def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Fi
         if scan.lower[run.start : run.end].strip(":/") in {"http", "https", "www"}:
             continue
         if not around and (_within(urls, run) or _beside_mask(scan.text, run)):
+            continue
+        if run.chance < _RATHER_SURE and _opens_a_sentence(scan, run):
             continue
         fitting = [
             find
@@ -282,6 +289,20 @@ def is_vendors(scan: Scan, start: int, end: int) -> bool:
         return True
     around = scan.lower[max(0, start - 64) : end + 64]
     return "@" in around and any(value in mail and mail in around for mail in vendor.emails)
+
+
+_SENTENCE_BEFORE = re.compile(r"(?:^|[.!?]\s|\n)\s*$")
+_GOES_ON = re.compile(r" [a-z]")
+
+
+def _opens_a_sentence(scan: Scan, run: Tagged) -> bool:
+    """Whether a run is one word of the vocabulary at the beginning of a sentence that goes on."""
+    return (
+        run.entity == "PERSON"
+        and words().kind(scan.lower[run.start : run.end]) & COMMON != 0
+        and _GOES_ON.match(scan.text, run.end) is not None
+        and _SENTENCE_BEFORE.search(scan.text[max(0, run.start - 4) : run.start]) is not None
+    )
 
 
 _SPACE = re.compile(r"\s")
