@@ -44,7 +44,7 @@ class Scan:
 
     @cached_property
     def features(self) -> frozenset[str]:
-        """What the text holds, for the prefilter: see :data:`FEATURES`."""
+        """What the text holds, for the prefilter: see :data:`_FEATURES` and :data:`_SHAPES`."""
         lower = self.lower
         features = _FEATURES if self.digits else _FEATURES[:_LETTERS_ALONE]
         found = {name for name, pattern in features if pattern.search(lower)}
@@ -59,14 +59,9 @@ class Scan:
     @cached_property
     def speaks_of_docs(self) -> bool:
         """Whether docs, samples or instructions are mentioned anywhere."""
-        if self.prefilter and _DOCUMENTING.isdisjoint(self.vocabulary):
+        if self.prefilter and _DOCUMENTING.isdisjoint(_LETTERS.findall(self.lower)):
             return False
         return _DOCUMENTED.search(self.lower) is not None
-
-    @cached_property
-    def vocabulary(self) -> frozenset[str]:
-        """The folded words of the text."""
-        return frozenset(_CUE.findall(self.lower))
 
     def before(self, position: int, length: int = 40) -> str:
         """The folded characters just before ``position``, up to ``length``."""
@@ -100,11 +95,10 @@ _SHAPES = (
     ("iban", re.compile(r"[A-Z]{2}\d{2}")),
     ("state", re.compile(r"[A-Z]\d|\d[A-Z]|\d\.\d{3}\.\d|\d{6}[\-+]\d|\d{3} \d\d \d\d")),
 )
-FEATURES = frozenset({name for name, _ in (*_FEATURES, *_SHAPES)} | {"run32"})
 """Features of a text that a rule may need: a host's dot, numbers with dots, pairs of hexadecimal
 digits, colons with such between them, a letter next to a digit, a word of 32 characters; and what
 the words that are more than letters look like."""
-_CUE = re.compile(r"[^\W\d_]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 Accept = Callable[["re.Match[str]", Scan], bool]
@@ -123,7 +117,8 @@ class Rule:
         pattern: compiled pattern; group ``x`` is what is redacted, else the whole match.
         gate: the pattern is tried only if one of these is in the folded text; empty for always.
         digits: how many digits the text must hold for the pattern to be tried.
-        needs: features (of :data:`FEATURES`) that the text must have for the pattern to be tried.
+        needs: features (of :data:`_FEATURES` and :data:`_SHAPES`) that the text must have for the
+            pattern to be tried.
         folded: the pattern runs on the folded text, where it is several times as fast as one that
             ignores case; it is written in lower case and ASCII letters then.
         starts: all that a match may begin with; the pattern is tried at these places alone.
@@ -191,6 +186,11 @@ class Rule:
 def regex(pattern: str, flags: int = re.IGNORECASE) -> re.Pattern[str]:
     """A compiled pattern; ``^`` and ``$`` are those of a line. Case is ignored by default."""
     return re.compile(pattern, flags | re.MULTILINE)
+
+
+NUMBERS = regex(r"\d\d*")
+CAPITALS = regex(r"[A-Z][A-Z]", flags=0)
+"""Where rules may begin. A pattern that begins with one class is looked for fastest."""
 
 
 def value_of(match: re.Match[str]) -> str:

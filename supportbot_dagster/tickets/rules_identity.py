@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 
 from supportbot_dagster.tickets.rule import (
+    CAPITALS,
+    NUMBERS,
     Rule,
     documented,
     exemplified,
@@ -21,8 +23,6 @@ from supportbot_dagster.tickets.rule import (
 # --- government ids ----------------------------------------------------------------------------
 
 
-_NUMBER = regex(r"\d\d*")
-_CAPITALS = regex(r"[A-Z][A-Z]", flags=0)
 _CODE = regex(r"[A-Z\d][A-Z\d]*", flags=0)
 _DIGIT = regex(r"\d")
 
@@ -38,7 +38,7 @@ GOVERNMENT_ID = [
         ),
         digits=9,
         needs=frozenset({"social"}),
-        starts=_NUMBER,
+        starts=NUMBERS,
         score=0.9,
     ),
     Rule(
@@ -59,7 +59,7 @@ GOVERNMENT_ID = [
         digits=6,
         accept=lambda match, scan: not exemplified(scan, match.start("x"), match.end("x")),
         needs=frozenset({"five"}),
-        starts=_CAPITALS,
+        starts=CAPITALS,
         score=0.9,
     ),
     Rule(

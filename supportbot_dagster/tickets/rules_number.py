@@ -10,6 +10,8 @@ import ipaddress
 import re
 
 from supportbot_dagster.tickets.rule import (
+    CAPITALS,
+    NUMBERS,
     UNIT_AFTER,
     Rule,
     Scan,
@@ -71,8 +73,6 @@ def _is_card(match: re.Match[str], scan: Scan) -> bool:
     return digits[0] in "3456" and len(digits) in (14, 15, 16, 19) and luhn(digits)
 
 
-_NUMBER = regex(r"\d\d*")
-
 CARD = [
     Rule(
         "CARD",
@@ -80,7 +80,7 @@ CARD = [
         accept=_is_card,
         digits=12,
         needs=frozenset({"twelve"}),
-        starts=_NUMBER,
+        starts=NUMBERS,
         score=0.94,
     ),
     Rule(
@@ -92,6 +92,17 @@ CARD = [
         gate=("xx", "**", "##", "\u2022\u2022"),
         digits=3,
         score=0.86,
+    ),
+    Rule(
+        "CARD",
+        regex(
+            r"\b(?:card|visa|mastercard|amex|maestro)\b[^\n\d]{0,30}?(?:ending|ends|last(?: four|"
+            r" 4)?(?: digits)?|(?:four|4) digits|\.{2,}|\*{2,}|x{2,}|"
+            r"\u2022{2,})[^\n\d]{0,22}(?P<x>\d{4})\b(?!-\d)"
+        ),
+        gate=("card", "visa", "amex", "maestro"),
+        digits=True,
+        score=0.94,
     ),
 ]
 
@@ -254,7 +265,7 @@ IBAN = [
         accept=_is_iban,
         digits=6,
         needs=frozenset({"iban"}),
-        starts=regex("[A-Z][A-Z]", flags=0),
+        starts=CAPITALS,
         score=0.95,
     ),
 ]
