@@ -1,7 +1,8 @@
 """Takes the README's pictures anew: ``python docs/take_pictures.py`` after a retrain.
 
-What lives here: a browser on ``supportbot ui`` and ``supportbot review``, on whatever store ``SUPPORTBOT_ROOT`` names. It
-needs Playwright and a Chromium (``CHROMIUM`` names another than /usr/bin/chromium).
+What lives here: a browser on ``supportbot ui`` and ``supportbot review``, on whatever store
+``SUPPORTBOT_ROOT`` names. It needs Playwright and a Chromium (``CHROMIUM`` names another than
+/usr/bin/chromium).
 """
 
 import os

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from supportbot_dagster.errors import UserError
@@ -118,38 +119,66 @@ class Engine:
         runs = decode(scan.text, tokens, chances, finds, limit, 0.0)
         return sorted({find[0] for find in settle(scan, finds, runs)})
 
-    def analyze(
-        self, read: Read, known: KnownIndex | None, found: set[tuple[str, str]]
-    ) -> Analyzed:
-        """What is found in a text; entity and text of names are added to ``found``."""
-        text, scan = read.text, read.scan
-        if not text.strip() or (not read.finds and known is None and not self.ner):
-            return Analyzed(text, scan, [])  # presidio would only ask what is known already
-        artifacts = self.analyzer.nlp_engine.artifacts(read, known)
-        results = self.analyzer.analyze(
-            text=scan.text, language="en", entities=None, nlp_artifacts=artifacts
-        )
-        if MASK in scan.text:
-            results = self._beside_masks(scan.text, results)
-        companies = [(r.start, r.end) for r in results if r.entity_type == "COMPANY"]
-        for item in results:
-            value = text[item.start : item.end]
-            entity = item.entity_type
-            if entity in _FOUND:
-                inside = entity == "PERSON" and any(
-                    start <= item.start and item.end <= end for start, end in companies
-                )
-                if _SURE <= item.score < _KNOWN and not inside:
-                    found.add((entity, value))
-            elif entity == "SECRET":
-                # long enough not to be a part of ordinary words
-                if item.end - item.start >= 6:
-                    found.add((entity, value))
-            elif entity == "WORKSPACE_URL":
-                slug = value.rstrip("/").rpartition("/")[2]
-                if "." not in slug and "?" not in slug:
-                    found.add(("COMPANY", slug))
-        return Analyzed(text, scan, results)
+    def analyze_all(
+        self, reads: Sequence[Read], known: Sequence[KnownIndex | None]
+    ) -> list[Analyzed]:
+        """What counts in texts that have been read, with what is known of each."""
+        result = [Analyzed(read.text, read.scan, []) for read in reads]
+        # presidio would only ask the others what is known already
+        asked = [
+            number
+            for number, (read, names) in enumerate(zip(reads, known, strict=True))
+            if (read.finds or names is not None or self.ner) and read.text.strip()
+        ]
+        for group in _groups(asked, [read.text for read in reads]):
+            parts, starts = [], []
+            start = 0
+            for number in group:
+                parts.append((start, reads[number], known[number]))
+                starts.append(start)
+                start += len(reads[number].text) + 1
+            items = self.analyzer.analyze(
+                text=_SEPARATOR.join([reads[number].scan.text for number in group]),
+                language="en",
+                entities=None,
+                nlp_artifacts=self.analyzer.nlp_engine.artifacts(parts),
+            )
+            for item in items:
+                at = bisect_right(starts, item.start) - 1
+                item.start -= starts[at]
+                item.end -= starts[at]
+                result[group[at]].results.append(item)
+        return [
+            replace(one, results=self._beside_masks(one.scan.text, one.results))
+            if MASK in one.scan.text
+            else one
+            for one in result
+        ]
+
+    def found(self, analyzed: Iterable[Analyzed]) -> set[tuple[str, str]]:
+        """Entity and text of the names that count in all texts of a conversation."""
+        found: set[tuple[str, str]] = set()
+        for one in analyzed:
+            results = one.results
+            companies = [(r.start, r.end) for r in results if r.entity_type == "COMPANY"]
+            for item in results:
+                value = one.text[item.start : item.end]
+                entity = item.entity_type
+                if entity in _FOUND:
+                    inside = entity == "PERSON" and any(
+                        start <= item.start and item.end <= end for start, end in companies
+                    )
+                    if _SURE <= item.score < _KNOWN and not inside:
+                        found.add((entity, value))
+                elif entity == "SECRET":
+                    # long enough not to be a part of ordinary words
+                    if item.end - item.start >= 6:
+                        found.add((entity, value))
+                elif entity == "WORKSPACE_URL":
+                    slug = value.rstrip("/").rpartition("/")[2]
+                    if "." not in slug and "?" not in slug:
+                        found.add(("COMPANY", slug))
+        return found
 
     def _beside_masks(self, text: str, results: list[Any]) -> list[Any]:
         """Results without what is redacted already, so that redacting twice changes nothing."""
@@ -163,29 +192,71 @@ class Engine:
                     kept.append(self.result(item.entity_type, *part.span(), item.score))
         return kept
 
-    def redact(self, analyzed: Analyzed, again: KnownIndex | None) -> str:
-        """The text with typed placeholders, also where one of the names in ``again`` stands."""
+    def redact_all(
+        self, analyzed: Sequence[Analyzed], again: Sequence[KnownIndex | None]
+    ) -> list[str]:
+        """The texts with typed placeholders, also where one of its names in ``again`` stands."""
+        done = [one.text for one in analyzed]
+        results = [self._settled(one, names) for one, names in zip(analyzed, again, strict=True)]
+        asked = [number for number, items in enumerate(results) if items]
+        for group in _groups(asked, done):
+            items, start = [], 0
+            for number in group:
+                for item in results[number]:
+                    items.append(
+                        self.result(
+                            item.entity_type, start + item.start, start + item.end, item.score
+                        )
+                    )
+                start += len(done[number]) + 1
+            anonymized = self.anonymizer.anonymize(
+                text=_SEPARATOR.join([done[number] for number in group]),
+                analyzer_results=items,
+                operators=self.operators,
+                conflict_resolution=self.conflict_resolution,
+            ).text
+            texts = [anonymized] if len(group) == 1 else anonymized.split(_SEPARATOR)
+            for number, text in zip(group, texts, strict=True):
+                done[number] = text
+        return done
+
+    def _settled(self, analyzed: Analyzed, again: KnownIndex | None) -> list[Any]:
+        """The results with those of ``again`` and with what goes with a customer's URL."""
         results = analyzed.results
-        if again is not None and again.may_be_in(_rest(analyzed)):
+        if again is not None and again.may_be_in(analyzed.rest):
             more = [
                 self.result(entity, start, end, _KNOWN)
                 for entity, (start, end) in again.spans(analyzed.scan)
             ]
             results = results + self._beside_masks(analyzed.scan.text, more)
         if not results:
-            return analyzed.text
+            return results
         pieces = [(item.entity_type, item.start, item.end) for item in results]
-        results = results + [
+        return results + [
             self.result(entity, start, end, 1.0)
             for entity, start, end in customers_urls(analyzed.scan, pieces)
         ]
-        done = self.anonymizer.anonymize(
-            text=analyzed.text,
-            analyzer_results=results,
-            operators=self.operators,
-            conflict_resolution=self.conflict_resolution,
-        )
-        return str(done.text)
+
+
+_SEPARATOR = "\x1e"
+"""Stands between the texts that presidio is given at once, because each call has its price."""
+_JOINED = 4_000
+"""Characters of such texts. Presidio copies what it has for each value that it replaces."""
+
+
+def _groups(numbers: Iterable[int], texts: Sequence[str]) -> Iterator[list[int]]:
+    """Numbers of texts that go to presidio together; one with the separator goes alone."""
+    group: list[int] = []
+    size = 0
+    for number in numbers:
+        alone = _SEPARATOR in texts[number]
+        if group and (alone or size + len(texts[number]) > _JOINED):
+            yield group
+            group, size = [], 0
+        group.append(number)
+        size += _JOINED if alone else len(texts[number])
+    if group:
+        yield group
 
 
 @dataclass(frozen=True)
@@ -203,6 +274,11 @@ class Read:
     finds: tuple[Find, ...]
 
 
+Parts = Sequence[tuple[int, Read, KnownIndex | None]]
+"""Where each of the texts begins that presidio is given at once, what it holds and what is known
+of it."""
+
+
 @dataclass(frozen=True)
 class Analyzed:
     """A text between the analyzer and the anonymizer.
@@ -217,14 +293,14 @@ class Analyzed:
     scan: Scan
     results: list[Any]
 
-
-def _rest(analyzed: Analyzed) -> str:
-    """The folded text without what is found in it."""
-    lower, end, parts = analyzed.scan.lower, 0, []
-    for item in sorted(analyzed.results, key=lambda result: result.start):
-        parts.append(lower[end : item.start])
-        end = max(end, item.end)
-    return " ".join((*parts, lower[end:]))
+    @cached_property
+    def rest(self) -> str:
+        """The folded text without what is found in it."""
+        lower, end, parts = self.scan.lower, 0, []
+        for item in sorted(self.results, key=lambda result: result.start):
+            parts.append(lower[end : item.start])
+            end = max(end, item.end)
+        return " ".join((*parts, lower[end:]))
 
 
 def settle(scan: Scan, finds: Sequence[Find], runs: Sequence[Tagged]) -> list[Find]:
@@ -344,6 +420,7 @@ class Rules:
         self._rules = list(rules)
         self._lacking: dict[str, int] = {}
         self._of_digits = [0] * 17
+        self._known: dict[tuple[int, frozenset[str]], list[Rule]] = {}
         for number, rule in enumerate(rules):
             bit = 1 << number
             for feature in rule.needs:
@@ -362,16 +439,8 @@ class Rules:
 
     def _candidates(self, scan: Scan) -> Iterator[Rule]:
         """The rules that may hit in a text."""
-        found = self._of_digits[min(scan.digits, 16)]
-        features = scan.features
-        for feature, bits in self._lacking.items():
-            if feature not in features:
-                found &= ~bits
         lower = scan.lower
-        while found:
-            low = found & -found
-            found ^= low
-            rule = self._rules[low.bit_length() - 1]
+        for rule in self._of(min(scan.digits, 16), scan.features):
             if rule.gate:
                 for part in rule.gate:
                     if part in lower:
@@ -379,6 +448,28 @@ class Rules:
                 else:
                     continue
             yield rule
+
+    def _of(self, digits: int, features: frozenset[str]) -> list[Rule]:
+        """The rules that texts of so many digits and of these features need; remembered."""
+        known = self._known.get((digits, features))
+        if known is not None:
+            return known
+        found = self._of_digits[digits]
+        for feature, bits in self._lacking.items():
+            if feature not in features:
+                found &= ~bits
+        rules = []
+        while found:
+            low = found & -found
+            found ^= low
+            rules.append(self._rules[low.bit_length() - 1])
+        if len(self._known) < _REMEMBERED:
+            self._known[digits, features] = rules
+        return rules
+
+
+_REMEMBERED = 10_000
+"""Kinds of texts whose rules are remembered."""
 
 
 def rule_set(without: frozenset[str] = frozenset()) -> Rules:
@@ -438,7 +529,7 @@ def build_engine(
     class ReadArtifacts(NlpArtifacts):  # type: ignore[misc, unused-ignore]
         """Presidio's artifacts with what rules and tagger found."""
 
-        def __init__(self, read: Read, known: KnownIndex | None, tokens: Any, engine: Any) -> None:
+        def __init__(self, parts: Parts, tokens: Any, engine: Any) -> None:
             super().__init__(
                 entities=[],
                 tokens=tokens,
@@ -447,8 +538,7 @@ def build_engine(
                 nlp_engine=engine,
                 language="en",
             )
-            self.read = read
-            self.known = known
+            self.parts = parts
 
     class BlankEngine(NlpEngine):  # type: ignore[misc, unused-ignore]
         """A blank spaCy pipeline: a tokenizer and nothing that needs a download.
@@ -466,12 +556,12 @@ def build_engine(
         def is_loaded(self) -> bool:
             return self._nlp is not None
 
-        def artifacts(self, read: Read, known: KnownIndex | None) -> ReadArtifacts:
-            return ReadArtifacts(read, known, None, self)
+        def artifacts(self, parts: Parts) -> ReadArtifacts:
+            return ReadArtifacts(parts, None, self)
 
         def process_text(self, text: str, language: str) -> ReadArtifacts:
             read = Read(text, make_scan(text, Vendor()), ())
-            return ReadArtifacts(read, None, self._nlp(text), self)
+            return ReadArtifacts([(0, read, None)], self._nlp(text), self)
 
         def process_batch(
             self,
@@ -505,8 +595,7 @@ def build_engine(
         def load(self) -> None:
             """Nothing to load."""
 
-        def _finds(self, artifacts: ReadArtifacts) -> Iterator[Find]:
-            read = artifacts.read
+        def _finds(self, read: Read, known: KnownIndex | None) -> Iterator[Find]:
             yield from read.finds
             if ner is not None:
                 for entity in ner(read.scan.text).ents:
@@ -515,9 +604,9 @@ def build_engine(
                         and entity.text.lower() not in read.scan.vendor.words
                     ):
                         yield _NER_LABELS[entity.label_], entity.start_char, entity.end_char, _NER
-            if "known" not in without and artifacts.known is not None:
-                for entity, (start, end) in artifacts.known.spans(read.scan):
-                    yield entity, start, end, _KNOWN
+            if "known" not in without and known is not None:
+                for name, (start, end) in known.spans(read.scan):
+                    yield name, start, end, _KNOWN
 
         def analyze(
             self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts | None = None
@@ -529,8 +618,11 @@ def build_engine(
                 RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
             }
             return [
-                RecognizerResult(entity, start, end, score, recognition_metadata=metadata)
-                for entity, start, end, score in self._finds(nlp_artifacts)
+                RecognizerResult(
+                    entity, offset + start, offset + end, score, recognition_metadata=metadata
+                )
+                for offset, read, known in nlp_artifacts.parts
+                for entity, start, end, score in self._finds(read, known)
                 if entity in entities
             ]
 

@@ -285,6 +285,16 @@ class KnownIndex:
                 self._add((token,), "PERSON")
 
 
+def may_recur(value: str, lower: str) -> bool:
+    """Whether a folded text can hold a form of ``value`` that :class:`KnownIndex` would find.
+
+    Each form holds one of the value's words of two letters or more, if it has any.
+    """
+    lower = caseless(lower)
+    tokens = [token for token in _TOKEN.findall(_plain(value)) if len(token) > 1]
+    return not tokens or any(token in lower for token in tokens)
+
+
 def _plain(name: str) -> str:
     return caseless(fold(shadow(strip_invisible(name)))).strip()
 

@@ -14,13 +14,15 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.tickets.engine import Engine, build_engine, make_scan
-from supportbot_dagster.tickets.known import Known, KnownIndex, index_of, without_vendor
+from supportbot_dagster.tickets.engine import Analyzed, Engine, build_engine, make_scan
+from supportbot_dagster.tickets.known import Known, KnownIndex, index_of, may_recur, without_vendor
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import strip_invisible
+
+T = TypeVar("T")
 
 
 class Redactor:
@@ -85,14 +87,14 @@ class Redactor:
         """
         engine = self._ready
         plain = [[strip_invisible(text) for text in texts] for texts, _ in conversations]
-        read = iter(engine.read_all([text for texts in plain for text in texts], self.vendor))
-        result = []
-        for texts, (_, known) in zip(plain, conversations, strict=True):
-            found: set[tuple[str, str]] = set()
-            analyzed = [engine.analyze(one, known, found) for one in islice(read, len(texts))]
-            again = self._prepare_found(found)
-            result.append([engine.redact(one, again) for one in analyzed])
-        return result
+        reads = engine.read_all([text for texts in plain for text in texts], self.vendor)
+        counts = [len(texts) for texts in plain]
+        known = [names for texts, names in conversations for _ in texts]
+        analyzed = engine.analyze_all(reads, known)
+        again: list[KnownIndex | None] = []
+        for one in _shares(analyzed, counts):
+            again += [self._prepare_found(engine.found(one), one)] * len(one)
+        return _shares(engine.redact_all(analyzed, again), counts)
 
     def is_clean_link(self, url: str, known: KnownIndex | None = None) -> bool:
         """Whether neither the rules nor what is known find anything in a URL of the vendor.
@@ -129,9 +131,15 @@ class Redactor:
         unsure = engine.unsure(text, self.vendor, _UNSURE)
         return [*reasons, *(f"perhaps {entity}" for entity in unsure)]
 
-    def _prepare_found(self, found: set[tuple[str, str]]) -> KnownIndex | None:
-        """Names that context gave away, to be found where no context does."""
-        found = {(entity, text) for entity, text in found if len(text) <= _LONGEST}
+    def _prepare_found(
+        self, found: set[tuple[str, str]], analyzed: Sequence[Analyzed]
+    ) -> KnownIndex | None:
+        """Names that context gave away, to be found where no context does; None for nowhere."""
+        found = {
+            (entity, text)
+            for entity, text in found
+            if len(text) <= _LONGEST and any(may_recur(text, one.rest) for one in analyzed)
+        }
         if not found or "known" in self._without:
             return None
         return self.prepare(
@@ -204,6 +212,12 @@ def _redacted(
     done = redactor.redact_many([(texts, known) for _, texts, known in batch])
     for (row_id, _, _), texts in zip(batch, done, strict=True):
         yield {"id": row_id, "text": texts[0]}
+
+
+def _shares(items: Sequence[T], counts: Sequence[int]) -> list[list[T]]:
+    """The first of ``counts`` items, then the next, and so on."""
+    each = iter(items)
+    return [list(islice(each, count)) for count in counts]
 
 
 _AT_ONCE = 128

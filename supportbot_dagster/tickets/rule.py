@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import Any
 
 from supportbot_dagster.tickets.vendor import Vendor
+from supportbot_dagster.tickets.words import fold
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,18 @@ class Scan:
     @cached_property
     def features(self) -> frozenset[str]:
         """What the text holds, for the prefilter: see :data:`_FEATURES` and :data:`_SHAPES`."""
-        lower = self.lower
-        features = _FEATURES if self.digits else _FEATURES[:_LETTERS_ALONE]
-        found = {name for name, pattern in features if pattern.search(lower)}
         words = self.text.split()
-        if max(map(len, words), default=0) >= _RUN:
-            found.add("run32")
-        if self.digits:
-            numbers = " ".join([word for word in words if not word.isalpha()])
-            found.update(name for name, pattern in _SHAPES if pattern.search(numbers))
+        found = {"run32"} if max(map(len, words), default=0) >= _RUN else set()
+        if not self.digits:
+            if _HOST.search(self.lower):
+                found.add("host")
+            return frozenset(found)
+        if _CODED.search(self.lower):
+            found.add("coded")
+        mixed = " ".join([word for word in words if not word.isalpha()])
+        folded = fold(mixed)
+        found.update(name for name, pattern in _FEATURES if pattern.search(folded))
+        found.update(name for name, pattern in _SHAPES if pattern.search(mixed))
         return frozenset(found)
 
     @cached_property
@@ -74,17 +78,17 @@ class Scan:
 
 _RUN = 32
 _SPACE = re.compile(r"\s")
-_LETTERS_ALONE = 1
-"""How many of the features that follow a text without digits may have."""
+_HOST = re.compile(r"\.[^\W\d_]{2}")
+_CODED = re.compile(r"\d(?:(?<=[^\W\d_]\d)|(?<=[^\W\d_][ \-_/#.]\d))")
+"""A letter, perhaps a mark, and a digit. It begins with the digit, which is looked for fastest."""
 _FEATURES = (
-    ("host", re.compile(r"\.[^\W\d_]{2}")),
+    # of the words that are more than letters: a few characters instead of the whole text
+    ("host", _HOST),
     ("quad", re.compile(r"\.\d{1,3}\.\d")),
     ("hexes", re.compile(r"[:\-.][0-9a-f]{2,4}[:\-.][0-9a-f]{2}")),
     ("colons", re.compile(r":[0-9a-f]{0,4}:")),
-    ("coded", re.compile(r"[^\W\d_][ \-_/#.]?\d")),
 )
 _SHAPES = (
-    # of the words that are more than letters: a few characters instead of the whole text
     ("five", re.compile(r"\d(?:[ .\-+*A-Z]{0,2}\d){4}")),
     ("seven", re.compile(r"\d(?:[ ()./\-]{0,3}\d){6}")),
     ("twelve", re.compile(r"\d(?:[ \-]{0,2}\d){11}")),
@@ -95,9 +99,8 @@ _SHAPES = (
     ("iban", re.compile(r"[A-Z]{2}\d{2}")),
     ("state", re.compile(r"[A-Z]\d|\d[A-Z]|\d\.\d{3}\.\d|\d{6}[\-+]\d|\d{3} \d\d \d\d")),
 )
-"""Features of a text that a rule may need: a host's dot, numbers with dots, pairs of hexadecimal
-digits, colons with such between them, a letter next to a digit, a word of 32 characters; and what
-the words that are more than letters look like."""
+"""Features of a text that a rule may need, beside a word of 32 characters and a letter next to a
+digit: what the words look like that are more than letters."""
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 

@@ -283,18 +283,13 @@ class Tagger:
         self._word_in, self._word_bias = arrays["word_in"], arrays["word_bias"]
         self._word_out = arrays["word_out"]
         self._scale = arrays["scale"]
-        # one product for the token before, the token and the one behind, side by side
-        self._kernels = [
-            np.ascontiguousarray(np.concatenate(np.split(kernel, 3), axis=1))
-            for kernel in arrays["kernel"]
-        ]
-        self._bias = arrays["bias"]
+        # the bias is what a last column of ones is multiplied with
+        self._kernels = np.concatenate((arrays["kernel"], arrays["bias"][:, None]), axis=1)
         self._out, self._out_bias = arrays["out"], arrays["out_bias"]
         self._ones = np.ones(len(self._out_bias), dtype=np.float32)
         self.alone, self.found = (float(value) for value in arrays["thresholds"])
         self.width = self._embedding.shape[1]
-        self._gap = 1 << (len(self._kernels) - 1)  # as far as the last layer reaches
-        # what is known of tokens and places, row by row; row 0 is the gap between two texts
+        # what is known of tokens, row by row
         self._kept = np.zeros((1024, self.width), dtype=np.float32)
         self._row_of: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -333,13 +328,13 @@ class Tagger:
         np = self._np
         flat: list[int] = []
         starts: list[int] = []
-        first = len(self._row_of) + 1
+        first = len(self._row_of)
         for token in dict.fromkeys(tokens):
             word, rows = own_features(token)
             starts.append(len(flat))
             flat.append(word)
             flat += rows
-            self._row_of[token] = len(self._row_of) + 1
+            self._row_of[token] = len(self._row_of)
         if not starts:
             return
         stop = first + len(starts)
@@ -390,51 +385,45 @@ class Tagger:
             self._row_of.clear()
         all_tokens, places = split(texts)
         pieces = [
-            [text[start:end] for start, end in tokens]
+            text[start:end]
             for text, tokens in zip(texts, all_tokens, strict=True)
+            for start, end in tokens
         ]
         known = self._row_of
-        new = [token for found in pieces for token in found if token not in known]
-        self._learn(new)
-        own: list[int] = []
-        bounds: list[tuple[int, int]] = []
-        gap = [0] * self._gap
-        for found in pieces:
-            first = len(own)
-            own += [known[token] for token in found]
-            bounds.append((first, len(own)))
-            own += gap
-        values = self._kept[own]
-        gaps = np.asarray(own) == 0
-        values[~gaps] += self._places[places]
-        for finds_here, tokens, (first, _) in zip(finds, all_tokens, bounds, strict=True):
+        self._learn([token for token in pieces if token not in known])
+        values = self._kept[[known[token] for token in pieces]]
+        values += self._places[places]
+        bounds = np.cumsum([0, *map(len, all_tokens)])
+        for finds_here, tokens, first in zip(finds, all_tokens, bounds.tolist(), strict=False):
             for entity, begin, end, score in finds_here:
                 inside = within(tokens, begin, end)
                 if inside:
                     start = first + inside.start
                     values[start] += self._rule(entity, score, True)
                     values[start + 1 : first + inside.stop] += self._rule(entity, score, False)
-        values = self._forward(values, np.flatnonzero(gaps))
-        return [
-            (tokens, values[first:stop])
-            for tokens, (first, stop) in zip(all_tokens, bounds, strict=True)
-        ]
+        text = np.repeat(np.arange(len(texts)), np.diff(bounds))
+        values = self._forward(values, text)
+        return list(zip(all_tokens, np.split(values, bounds[1:-1]), strict=True))
 
-    def _forward(self, values: Any, gaps: Any) -> Any:
+    def _forward(self, values: Any, text: Any) -> Any:
+        """The chances of the labels, of what is known of each token and the number of its text."""
         np = self._np
         size, width = values.shape
-        values = self._normed(values)
-        values *= self._scale[0]
-        parts = np.empty((size, 3 * width), dtype=np.float32)
-        before, added, after = np.split(parts, 3, axis=1)
+        # the token before, the token itself and the one behind, side by side
+        row = np.empty((size, 3 * width + 1), dtype=np.float32)
+        before, own, after = row[:, :width], row[:, width : 2 * width], row[:, 2 * width : -1]
+        np.multiply(self._normed(values), self._scale[0], out=own)
+        row[:, -1] = 1.0
+        added = np.empty((size, width), dtype=np.float32)
         for layer, kernel in enumerate(self._kernels):
-            values[gaps] = 0.0
             reach = min(1 << layer, size)
-            np.matmul(values, kernel, out=parts)
-            added += self._bias[layer]
-            added[reach:] += before[: size - reach]
-            added[: size - reach] += after[reach:]
-            values += np.maximum(added, 0.0, out=added)
+            before[reach:], after[: size - reach] = own[: size - reach], own[reach:]
+            before[:reach], after[size - reach :] = 0.0, 0.0
+            apart = np.flatnonzero(text[reach:] != text[: size - reach])  # no text reads another
+            before[apart + reach], after[apart] = 0.0, 0.0
+            np.matmul(row, kernel, out=added)
+            own += np.maximum(added, 0.0, out=added)
+        values = np.ascontiguousarray(own)
         values = self._normed(values)
         values *= self._scale[1]
         logits = values @ self._out

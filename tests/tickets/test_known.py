@@ -8,8 +8,14 @@ from typing import Any, SupportsIndex
 
 import pytest
 
-from supportbot_dagster.tickets.engine import make_scan
-from supportbot_dagster.tickets.known import Known, KnownIndex, caseless, without_vendor
+from supportbot_dagster.tickets.engine import Analyzed, make_scan
+from supportbot_dagster.tickets.known import (
+    Known,
+    KnownIndex,
+    caseless,
+    may_recur,
+    without_vendor,
+)
 from supportbot_dagster.tickets.redaction import Redactor
 from supportbot_dagster.tickets.rule import Scan
 from supportbot_dagster.tickets.vendor import Vendor
@@ -219,6 +225,28 @@ def test_what_is_too_long_for_a_name_is_not_looked_for_elsewhere(
 ) -> None:
     prepared: list[Known] = []
     monkeypatch.setattr(redactor, "prepare", prepared.append)
-    redactor._prepare_found({("SECRET", "x" * 81), ("PERSON", "y" * 80)})
+    text = "x" * 81 + " " + "y" * 80
+    analyzed = [Analyzed(text, make_scan(text, Vendor()), [])]
+    redactor._prepare_found({("SECRET", "x" * 81), ("PERSON", "y" * 80)}, analyzed)
     (known,) = prepared
     assert known == Known(names=("y" * 80,))
+
+
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("Dana Whitfield", "dana"),
+        ("Dana Whitfield", "whitfield's"),
+        ("Dana Whitfield", "dwhitfield"),
+        ("Dana Whitfield", "danaw"),
+        ("Dana Whitfield", "dana w"),
+        ("Sean O'Brien", "obrien"),
+        ("Lea Süß", "suß"),
+        ("Анна Петрова", "ПЕТРОВА"),
+    ],
+)
+def test_each_form_in_which_a_name_is_found_may_recur(name: str, again: str) -> None:
+    scan = make_scan(f"we wrote to {again} today", Vendor())
+    assert list(KnownIndex(Known(names=(name,))).spans(scan))
+    assert may_recur(name, scan.lower)
+    assert not may_recur(name, "nobody is called so")
