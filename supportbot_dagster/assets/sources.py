@@ -93,7 +93,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="sources",
             kinds={product.tickets.format.removesuffix("_api"), "presidio"},
-            version="4",
+            version="5",
             settings=[
                 product.tickets.model_copy(update={"source": "", "max_drop": loss.MAX_DROP}),
                 product.facts,

@@ -1,12 +1,19 @@
 """How the tagger is trained: ``python -m supportbot_dagster.tickets.tagger_training``.
 
 What lives here: changed copies of the labelled messages (other names, other numbers, other case,
-slips, what is redacted already), the network in torch, its training, and the choice of thresholds.
+slips, what is redacted already), the network in torch, its training by wider ones, and the choice
+of thresholds.
 What does not: the messages (:mod:`.labelled`) and what the trained network does
 (:mod:`.tagger`), whose tokens and features are used here as they are.
 
 A changed copy keeps its labels, so the tagger learns the words around a value rather than the
 value. The rules run on each copy, as they will on a ticket.
+
+Several wider networks are trained first, and the tagger learns from the mean of what they say as
+well as from the labels: it comes near to all of them together (Hinton et al., "Distilling the
+Knowledge in a Neural Network", 2015) and costs what one small network costs. They know the messages
+themselves by heart, so what they have to tell is what they make of mixtures: pieces of several
+messages, and messages with words of others.
 """
 
 from __future__ import annotations
@@ -21,6 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +53,7 @@ from supportbot_dagster.tickets.tagger import (
 from supportbot_dagster.tickets.vendor import Vendor
 from supportbot_dagster.tickets.words import SURNAME, shadow, words
 
-COPIES = 6
+COPIES = 12
 """Changed copies of each message, beside the message itself."""
 WIDTH, LAYERS = 64, 4
 EPOCHS = 16
@@ -53,13 +61,24 @@ HOLD_OUT = 0.05
 """Share of the messages that only show how well the others were learnt."""
 BATCH = 32
 RATE = 2e-3
-DROPOUT = 0.2
-FREQUENT = 4
+DROPOUT = 0.15
+TEACHERS, TEACHER_WIDTH, TEACHER_DROPOUT = 4, 96, 0.3
+TAUGHT_SHARE = 0.7
+"""Share of the loss that the teachers' chances have in it, and the labels have not."""
+MIXTURES = 6
+"""Mixtures for each message; an epoch sees as many of them as there are messages."""
+UNKNOWN = -1
+"""The label of the tokens of a mixture."""
+FREQUENT = 2
 """How often a token stands in the messages that the tagger knows from the start."""
 SLOTS = 32
 """Most features of one token."""
 PLACE_SLOTS = 5
 """How many of them say where it stands; they follow the word itself."""
+_LONGEST_MIXTURE = 600
+_WORD = re.compile(r"[^\W\d_]+")
+_SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+|\n+|$)")
+_MARK = re.compile(r"[,.!?](?= |$)")
 _NAME_PART = re.compile(r"([^\W\d_](?:[^\W\d_]|['’-])*)")
 _PARTICLES = frozenset("van von der den de da dos bin al el ibn".split())
 
@@ -70,14 +89,14 @@ class Lesson:
 
     Args:
         source: id of its message.
-        kind: of its message.
+        kind: of its message; ``mixture`` for one that nobody wrote.
         text: the shadow of the text.
         spans: start, end and mark.
         finds: what the rules found.
         tokens: start and end of the tokens.
         rows: tokens x ``SLOTS`` features, the word's own row first.
         rules: tokens x 9 features of finds.
-        labels: a label for each token.
+        labels: a label for each token; :data:`UNKNOWN` where nobody gave one.
     """
 
     source: str
@@ -148,7 +167,8 @@ class Changes:
         elif chance < 0.13:
             other = text.upper()
         elif chance < 0.19:
-            other = re.sub(r"(?<![^\W_])[,.!?](?= |$)|(?<=[^\W_])[,.!?](?= |$)", " ", text)
+            taken = {at for start, end, _ in spans for at in range(start, end)}
+            other = _MARK.sub(lambda mark: mark[0] if mark.start() in taken else " ", text)
         elif chance < 0.24:
             other = text.replace("\n", " ")
         if len(other) != len(text):  # as "ß" in upper case
@@ -213,6 +233,60 @@ class Changes:
         return "".join(result)
 
 
+class Mixer:
+    """Texts that nobody wrote: sentences of several messages, or a message with other words.
+
+    Args:
+        messages: to take them from.
+        seed: of the choice.
+    """
+
+    def __init__(self, messages: Sequence[Message], seed: int) -> None:
+        self._random = random.Random(seed)
+        self._messages = messages
+        self._changes = Changes(messages, seed)
+        self._words: dict[str, list[str]] = {}
+        for message in messages:
+            for word in _WORD.findall(message.text):
+                self._words.setdefault(_case(word), []).append(word)
+
+    def mixture(self) -> str:
+        """One text of at most ``_LONGEST_MIXTURE`` characters, without labels."""
+        draw = self._random
+        if draw.random() < 0.5:
+            text = self._sentences()
+            share = 0.1 if draw.random() < 1 / 3 else 0.0
+        else:
+            text, _ = self._changes.copy(draw.choice(self._messages))
+            share = draw.choice((0.1, 0.2, 0.3))
+        return _WORD.sub(
+            lambda word: self._other(word[0]) if draw.random() < share else word[0], text
+        )[:_LONGEST_MIXTURE]
+
+    def _sentences(self) -> str:
+        draw = self._random
+        parts: list[str] = []
+        for message in draw.choices(self._messages, k=draw.choice((2, 2, 3))):
+            text, _ = self._changes.copy(message)
+            sentences = [found[0] for found in _SENTENCE.finditer(text) if found[0].strip()]
+            if sentences:
+                first = draw.randrange(len(sentences))
+                some = sentences[first : first + draw.choice((1, 1, 2, 3))]
+                parts += [sentence.strip(" ") for sentence in some]
+        draw.shuffle(parts)
+        return draw.choice((" ", "\n", " ")).join(parts)
+
+    def _other(self, word: str) -> str:
+        """A word of another message, of like case."""
+        return self._random.choice(self._words[_case(word)])
+
+
+def _case(word: str) -> str:
+    if len(word) > 1 and word.isupper():
+        return "capitals"
+    return "capital" if word[0].isupper() else "small"
+
+
 def _cased(new: str, old: str) -> str:
     if old.islower():
         return new.lower()
@@ -238,6 +312,18 @@ def _lessons(
         texts = [(message.text, message.spans)]
         texts += [changes.copy(message) for _ in range(copies)]
         lessons.append([_lesson(message, text, spans) for text, spans in texts])
+    return lessons
+
+
+def _mixtures(messages: Sequence[Message], count: int, seed: int) -> list[Lesson]:
+    """Lessons without labels."""
+    mixer = Mixer(messages, seed)
+    lessons = []
+    for number in range(count):
+        text = mixer.mixture()
+        lesson = _lesson(Message(f"{seed}-{number}", "mixture", text, (), ()), text, ())
+        lesson.labels[:] = UNKNOWN
+        lessons.append(lesson)
     return lessons
 
 
@@ -271,7 +357,7 @@ def _lesson(message: Message, text: str, spans: tuple[tuple[int, int, str], ...]
     return Lesson(message.id, message.kind, text, spans, finds, tokens, rows, rules, labels)
 
 
-def network(width: int, layers: int) -> Any:
+def network(width: int, layers: int, dropout: float = DROPOUT) -> Any:
     """The network in torch, of the same arithmetic as :class:`.tagger.Tagger`."""
     import torch
     from torch import nn
@@ -292,7 +378,7 @@ def network(width: int, layers: int) -> Any:
             )
             self.bias = nn.Parameter(torch.zeros(layers, width))
             self.out = nn.Linear(width, len(LABELS))
-            self.drop = nn.Dropout(DROPOUT)
+            self.drop = nn.Dropout(dropout)
 
         def forward(self, rows: Any, present: Any) -> Any:
             batch, length, slots = rows.shape
@@ -370,8 +456,12 @@ def score(lessons: Sequence[Lesson], chances: Sequence[Any], alone: float, found
 
 def _batches(
     lessons: Sequence[Lesson], size: int, draw: random.Random | None
-) -> Iterator[tuple[list[Lesson], Any, Any, Any]]:
-    """Lessons of like length together, as tensors; with ``draw``, in any order and with gaps."""
+) -> Iterator[tuple[list[Lesson], Any, Any, Any, Any]]:
+    """Lessons of like length together, as tensors; with ``draw``, in any order and with gaps.
+
+    Yields:
+        Lessons, features, the same without gaps, which tokens are present, labels.
+    """
     import numpy as np
     import torch
 
@@ -385,12 +475,14 @@ def _batches(
     for group in groups:
         length = max(len(lesson.tokens) for lesson in group)
         rows = np.zeros((len(group), length, SLOTS + 9), dtype=np.int64)
+        whole = np.zeros_like(rows)
         present = np.zeros((len(group), length, 1), dtype=np.float32)
         labels = np.full((len(group), length), -100)
         for number, lesson in enumerate(group):
             count = len(lesson.tokens)
             own = lesson.rows
             found = lesson.rules
+            whole[number, :count, :SLOTS], whole[number, :count, SLOTS:] = own, found
             if draw:
                 generator = np.random.default_rng(draw.getrandbits(32))
                 # a word that is not known must be told by the rest, and so must one without a rule
@@ -403,7 +495,7 @@ def _batches(
             rows[number, :count, SLOTS:] = found
             present[number, :count] = 1
             labels[number, :count] = lesson.labels
-        yield group, torch.from_numpy(rows), torch.from_numpy(present), torch.from_numpy(labels)
+        yield group, *map(torch.from_numpy, (rows, whole, present, labels))
 
 
 def predict(model: Any, lessons: Sequence[Lesson]) -> list[Any]:
@@ -413,7 +505,7 @@ def predict(model: Any, lessons: Sequence[Lesson]) -> list[Any]:
     model.eval()
     by_lesson: dict[int, Any] = {}
     with torch.no_grad():
-        for group, rows, present, _ in _batches(lessons, BATCH, None):
+        for group, rows, _, present, _ in _batches(lessons, BATCH, None):
             chances = model(rows, present).softmax(-1).numpy()
             for number, lesson in enumerate(group):
                 by_lesson[id(lesson)] = chances[number, : len(lesson.tokens)]
@@ -426,7 +518,10 @@ def train(
     width: int = WIDTH,
     layers: int = LAYERS,
     epochs: int = EPOCHS,
+    dropout: float = DROPOUT,
     seed: int = 0,
+    teachers: Sequence[Any] = (),
+    mixtures: Sequence[Lesson] = (),
     report: Callable[[int, float, Any], None] = lambda epoch, loss, model: None,
 ) -> Any:
     """Train a network; each epoch sees one of the copies of each message.
@@ -436,7 +531,10 @@ def train(
         width: of the network.
         layers: of convolutions.
         epochs: rounds over the messages.
+        dropout: share of the values that a step leaves out.
         seed: of weights and order.
+        teachers: trained networks to learn from as well.
+        mixtures: lessons that only the teachers know the labels of.
         report: called after each epoch with its number, its mean loss and the network.
 
     Returns:
@@ -447,8 +545,11 @@ def train(
 
     torch.manual_seed(seed)
     draw = random.Random(seed)
-    model = network(width, layers)
-    steps = epochs * math.ceil(len(lessons) / BATCH)
+    model = network(width, layers, dropout)
+    for teacher in teachers:
+        teacher.eval()
+    mixed = min(len(mixtures), len(lessons)) if teachers else 0
+    steps = epochs * math.ceil((len(lessons) + mixed) / BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, RATE, total_steps=steps + 1, pct_start=0.1
@@ -459,12 +560,21 @@ def train(
     for epoch in range(epochs):
         model.train()
         total = count = 0.0
-        chosen = [draw.choice(copies) for copies in lessons]
-        for _, rows, present, labels in _batches(chosen, BATCH, draw):
-            logits = model(rows, present)
-            loss = nn.functional.cross_entropy(
-                logits.flatten(0, 1), labels.flatten(), ignore_index=-100, label_smoothing=0.02
+        chosen = [draw.choice(copies) for copies in lessons] + draw.sample(mixtures, mixed)
+        for _, rows, whole, present, labels in _batches(chosen, BATCH, draw):
+            here = present[..., 0] > 0
+            logits, labels = model(rows, present)[here], labels[here]
+            losses = nn.functional.cross_entropy(
+                logits, labels, ignore_index=UNKNOWN, label_smoothing=0.02, reduction="none"
             )
+            if teachers:
+                with torch.no_grad():
+                    said = [teacher(whole, present)[here].softmax(-1) for teacher in teachers]
+                    mean = torch.stack(said).mean(0)
+                told = nn.functional.cross_entropy(logits, mean, reduction="none")
+                both = TAUGHT_SHARE * told + (1.0 - TAUGHT_SHARE) * losses
+                losses = torch.where(labels == UNKNOWN, told, both)
+            loss = losses.mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -514,17 +624,19 @@ def prepare(
 ) -> list[list[Lesson]]:
     """The lessons of all messages, made by several processes."""
     shares = [messages[at::processes] for at in range(processes)]
+    seeds = range(seed, seed + processes)
     with ProcessPoolExecutor(processes) as pool:
-        done = list(
-            pool.map(
-                _lessons,
-                shares,
-                [messages] * processes,
-                [copies] * processes,
-                range(seed, seed + processes),
-            )
-        )
-    return [lessons for share in done for lessons in share]
+        done = pool.map(_lessons, shares, repeat(messages), repeat(copies), seeds)
+        return [lessons for share in done for lessons in share]
+
+
+def mix(messages: Sequence[Message], count: int, seed: int, processes: int) -> list[Lesson]:
+    """Lessons of ``count`` mixtures of the messages, made by several processes."""
+    counts = [len(range(at, count, processes)) for at in range(processes)]
+    seeds = range(seed, seed + processes)
+    with ProcessPoolExecutor(processes) as pool:
+        done = pool.map(_mixtures, repeat(messages), counts, seeds)
+        return [lesson for share in done for lesson in share]
 
 
 def main() -> None:
@@ -535,6 +647,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=WIDTH)
     parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--teachers", type=int, default=TEACHERS, help="wider networks that it learns from"
+    )
     parser.add_argument("--processes", type=int, default=2, help="that run the rules")
     parser.add_argument(
         "--hold-out",
@@ -544,7 +659,7 @@ def main() -> None:
         help="share of the messages that are measured, not taught",
     )
     parser.add_argument("--alone", type=float, default=0.12, help="threshold without a rule")
-    parser.add_argument("--found", type=float, default=0.05, help="threshold within a rule's find")
+    parser.add_argument("--found", type=float, default=0.04, help="threshold within a rule's find")
     arguments = parser.parse_args()
     files = sorted(TAUGHT.glob("*.jsonl"))
     messages = [message for path in files for message in read_messages(path)]
@@ -559,19 +674,37 @@ def main() -> None:
     tests = [copies[0] for copies in prepare(measured, 0, 0, 1)] if measured else []
     print(f"{sum(map(len, lessons))} texts after {time.monotonic() - started:.0f} s", flush=True)
 
-    def report(epoch: int, loss: float, model: Any) -> None:
-        line = f"epoch {epoch + 1} of {arguments.epochs}, loss {loss:.4f}"
-        if tests and (epoch % 4 == 3 or epoch + 1 == arguments.epochs):
-            line += f", {score(tests, predict(model, tests), arguments.alone, arguments.found)}"
-        print(f"{line}, {time.monotonic() - started:.0f} s", flush=True)
+    def report_of(name: str) -> Callable[[int, float, Any], None]:
+        def report(epoch: int, loss: float, model: Any) -> None:
+            line = f"{name}, epoch {epoch + 1} of {arguments.epochs}, loss {loss:.4f}"
+            if tests and (epoch % 4 == 3 or epoch + 1 == arguments.epochs):
+                chances = predict(model, tests)
+                line += f", {score(tests, chances, arguments.alone, arguments.found)}"
+            print(f"{line}, {time.monotonic() - started:.0f} s", flush=True)
 
+        return report
+
+    teachers = [
+        train(
+            lessons,
+            width=TEACHER_WIDTH,
+            layers=arguments.layers,
+            epochs=arguments.epochs,
+            dropout=TEACHER_DROPOUT,
+            seed=arguments.seed + number,
+            report=report_of(f"teacher {number} of {arguments.teachers}"),
+        )
+        for number in range(1, arguments.teachers + 1)
+    ]
     model = train(
         lessons,
         width=arguments.width,
         layers=arguments.layers,
         epochs=arguments.epochs,
         seed=arguments.seed,
-        report=report,
+        teachers=teachers,
+        mixtures=mix(taught, MIXTURES * len(taught), arguments.seed, arguments.processes),
+        report=report_of("tagger"),
     )
     if tests:
         chances = predict(model, tests)

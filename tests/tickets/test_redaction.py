@@ -85,7 +85,7 @@ def test_labelled_values_go_and_the_words_around_them_stay(
 def test_look_alikes_stay_unchanged(redactor: Redactor, look_alikes: list[str]) -> None:
     assert len(look_alikes) >= 40
     changed = [text for text in look_alikes if redactor.redact_text(text) != text]
-    assert len(changed) <= 0.12 * len(look_alikes), changed
+    assert len(changed) <= 0.1 * len(look_alikes), changed
 
 
 def test_sentences_give_values_away(redactor: Redactor, data: Path) -> None:

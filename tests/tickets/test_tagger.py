@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.tickets import tagger_training as training
@@ -119,6 +120,39 @@ def test_training_learns_and_gives_the_same_twice(taught: list[Message]) -> None
     assert losses[-1] < 0.7 * losses[0]
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert np.array_equal(one.detach().numpy(), other.detach().numpy())
+
+
+def test_of_mixtures_the_teachers_word_counts_alone(taught: list[Message]) -> None:
+    lessons = training.prepare(taught[::300], 1, 0, 1)
+    mixtures = training.mix(taught[::300], len(lessons), 0, 1)
+    teacher = training.network(8, 1)  # which says the same of everything
+    with torch.no_grad():
+        teacher.out.weight[:] = 0.0
+        teacher.out.bias[:] = 0.0
+        teacher.out.bias[3] = 9.0
+
+    def chance(mixed: list[training.Lesson]) -> float:
+        model = training.train(
+            lessons, width=8, layers=1, epochs=120, teachers=[teacher], mixtures=mixed
+        )
+        return float(np.mean([said[:, 3].mean() for said in training.predict(model, mixtures)]))
+
+    alone = chance([])
+    assert chance(mixtures) > alone + 0.1
+
+
+def test_mixtures_are_texts_that_nobody_wrote(taught: list[Message]) -> None:
+    mixtures = training.mix(taught, 100, 0, 2)
+    assert len(mixtures) == 100
+    written = {message.text for message in taught}
+    texts = [lesson.text for lesson in mixtures]
+    assert len(set(texts)) > 95
+    assert sum(text in written for text in texts) < 5
+    words = {word for message in taught for word in re.findall(r"[^\W\d_]+", message.text)}
+    known = [word in words for text in texts for word in re.findall(r"[^\W\d_]{4,}", text)]
+    assert sum(known) > 0.7 * len(known)  # the rest are slips and other names
+    for lesson in mixtures:
+        assert set(lesson.labels.tolist()) <= {training.UNKNOWN}
 
 
 def test_changed_copies_keep_their_marks(taught: list[Message]) -> None:
