@@ -18,7 +18,7 @@ from supportbot_dagster.bundle.modelfile import render_file, render_modelfile, t
 from supportbot_dagster.dataset.rows import QUESTION_PREFIX
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.gguf_file import read_header
-from supportbot_dagster.export.merge import link_or_copy
+from supportbot_dagster.export.model_folder import link_or_copy
 from supportbot_dagster.hashing import sha256_file
 from supportbot_dagster.product import Product, Serving
 from supportbot_dagster.refusals.markers import REFUSAL_MARKERS

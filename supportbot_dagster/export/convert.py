@@ -18,7 +18,7 @@ from pathlib import Path
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.gguf_file import K_QUANTS, PLAIN_TYPES, GgufHeader, read_header
 from supportbot_dagster.export.llama import library, log_lines
-from supportbot_dagster.export.merge import read_config
+from supportbot_dagster.export.model_folder import read_config
 from supportbot_dagster.export.toolchain import SCRIPT
 from supportbot_dagster.progress import Progress, silent
 

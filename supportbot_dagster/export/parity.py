@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.llama import LlamaModel
-from supportbot_dagster.export.merge import load_model
+from supportbot_dagster.export.model_folder import load_model
 from supportbot_dagster.export.prompt import render_prompt
 from supportbot_dagster.progress import Progress, silent
 

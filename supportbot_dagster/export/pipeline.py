@@ -15,7 +15,8 @@ from typing import Any
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.convert import QUANTS, QuantReport, quant_report, quantize, to_gguf
 from supportbot_dagster.export.gguf_file import GgufHeader
-from supportbot_dagster.export.merge import link_or_copy, merge_adapter, read_config
+from supportbot_dagster.export.merge import merge_adapter
+from supportbot_dagster.export.model_folder import link_or_copy, read_config
 from supportbot_dagster.export.parity import DEFAULT_TEXTS, ParityReport, check_parity
 from supportbot_dagster.export.prompt import turn_frame
 from supportbot_dagster.export.toolchain import converter
@@ -107,7 +108,7 @@ def export_gguf(
     with tempfile.TemporaryDirectory(dir=place, prefix=".export-") as name:
         scratch = Path(name)
         progress("merge the adapter", 0, 1)
-        merged = merge_adapter(model_dir, adapter_dir, scratch / "merged")
+        merged = merge_adapter(model_dir, adapter_dir, scratch / "merged", progress).folder
         progress("merge the adapter", 1, 1)
         note = embed_plain_template(merged)
         f16 = scratch / "model.F16.gguf"
