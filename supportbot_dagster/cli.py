@@ -291,15 +291,22 @@ def export(
     from supportbot_dagster.export.pipeline import export_gguf
 
     report = export_gguf(model, adapter, out, quant=quant, progress=console_progress(0.0))
-    print(f"{report.architecture}, {report.quant}, {report.size_bytes / 2**20:.1f} MiB -> {out}")
-    if report.parity_f16 is not None:
+    size = report.main.size_bytes / 2**20
+    print(f"{report.architecture}, {report.main.quant}, {size:.1f} MiB -> {out}")
+    if report.fidelity is not None and report.token_ids is not None:
+        for step in report.fidelity.steps:
+            print(
+                f"  {step.after} against {step.before}: same top token at "
+                f"{step.same_top_token_share:.2%} of {step.positions} positions, "
+                f"divergence {step.mean_kl:.2g} nats"
+            )
         print(
-            f"  F16 against transformers: same top token at "
-            f"{report.parity_f16.same_top_token_share:.2%} of {report.parity_f16.positions} "
-            f"positions, token ids "
-            f"{'identical' if report.parity_f16.token_ids_identical else 'DIFFERENT'}, "
-            f"{report.parity_f16.bos_count} BOS"
+            f"  token ids identical in {report.token_ids.texts} texts, "
+            f"{report.token_ids.bos_count} BOS, {report.token_ids.end_of_turn} ends an answer"
         )
+    failed = [gate.problem for gate in report.gates if not gate.passed]
+    if failed:
+        _fail(f"{out} was written and is not fit to ship: {'; '.join(failed)}")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The evaluation group: what the shipped file does.
 
-What lives here: two assets that ask the Q4_K_M file. What does not: the measures
+What lives here: two assets that ask the shipped file. What does not: the measures
 (:mod:`supportbot_dagster.evaluation`).
 """
 
@@ -15,7 +15,7 @@ from supportbot_dagster.assets.house import (
     picture,
     table,
 )
-from supportbot_dagster.assets.model import QUANT
+from supportbot_dagster.assets.model import shipped_file
 from supportbot_dagster.dataset.card import read_split
 from supportbot_dagster.dataset.rows import SPLITS
 from supportbot_dagster.evaluation.probes import load_probes
@@ -33,11 +33,11 @@ from supportbot_dagster.resources.model_runtime import ModelRuntime
 def build(house: House) -> list[dg.AssetsDefinition]:
     """The assets of this group for one product."""
     product = house.product
-    model_file = f"model.{QUANT}.gguf"
+    model_file = shipped_file(product)
     serving = product.serving.model_dump(mode="json")
 
     @dg.asset(
-        description="The probe questions asked of the Q4_K_M file: pass or fail, with the reason.",
+        description="The probe questions asked of the shipped file: pass or fail, with the reason.",
         **house.common(
             group="evaluation",
             kinds={"gguf"},
@@ -92,7 +92,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        description="The held-out questions asked of the Q4_K_M file: right, wrong, deflected, by "
+        description="The held-out questions asked of the shipped file: right, wrong, deflected, by "
         "kind; the hand-off threshold; the leak audit; the judge, measured.",
         **house.common(
             group="evaluation",
@@ -118,7 +118,6 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 folder,
                 serving,
                 openings=model.openings,
-                parity=gguf.read_json("export.json")["parity_f16"],
             )
             artifact = store.publish(
                 folder,

@@ -9,6 +9,7 @@ touched by it.
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import dagster as dg
 
@@ -23,7 +24,10 @@ from supportbot_dagster.assets.house import (
 )
 from supportbot_dagster.dataset.card import read_split
 from supportbot_dagster.evaluation.plots import loss_curve
-from supportbot_dagster.export.pipeline import export_gguf
+from supportbot_dagster.export.facts import Facts
+from supportbot_dagster.export.pipeline import HeldOut, export_gguf
+from supportbot_dagster.product import Product
+from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.resources.experiment_tracker import ExperimentTracker
 from supportbot_dagster.training.base import base_version, fetch_base
@@ -32,7 +36,22 @@ from supportbot_dagster.training.launch import training_environment
 from supportbot_dagster.training.lora import TrainingSpec
 from supportbot_dagster.training.plan import make_plan
 
-QUANT = "Q4_K_M"
+
+def shipped_file(product: Product) -> str:
+    """The file of ``gguf`` that is evaluated and shipped."""
+    return f"model.{product.model.quant}.gguf"
+
+
+def held_out_rows(merged_dataset: Artifact, product: Product) -> HeldOut:
+    """The validation split: training has not seen it, and nothing is promised about it."""
+    rows = read_split(merged_dataset.path, "validation")
+    refusals = {row.id for row in rows if is_refusal(row.output)}
+    return HeldOut(
+        [(row.instruction, row.output) for row in rows if row.id not in refusals],
+        [(row.instruction, row.output) for row in rows if row.id in refusals],
+        is_refusal,
+        product.serving,
+    )
 
 
 def build(house: House) -> list[dg.AssetsDefinition]:
@@ -188,57 +207,101 @@ def build(house: House) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         description="The adapter merged into 16-bit weights, converted with the runtime's own "
-        "converter to F16 and quantized to Q4_K_M, with its agreement with transformers.",
+        "converter to F16 and quantized, with what merging, converting and quantizing changed on "
+        "held-out rows.",
         **house.common(
             group="model",
             kinds={"gguf"},
-            version="1",
-            settings=[str(product.gates.top_token_agreement)],
+            version="2",
+            settings=[
+                product.name,
+                product.model.quant,
+                *product.model.more_quants,
+                str(product.model.keep_f16),
+                product.serving,
+                product.gates,
+            ],
         ),
     )
     def gguf(
         context: dg.AssetExecutionContext,
         lora_adapter: Artifact,
         base_model: Artifact,
+        merged_dataset: Artifact,
         store: ArtifactStore,
     ) -> dg.Output[Artifact]:
+        model = product.model
+        facts = Facts(
+            name=product.model_name,
+            month=context.partition_key,
+            licence=base.licence,
+            base=base.title,
+            base_repository=base.hub_id or "",
+            base_revision=base.revision,
+            dataset=f"{product.slug} support rows",
+            dataset_version=merged_dataset.manifest.data_version,
+            temperature=product.serving.temperature,
+            top_p=product.serving.top_p,
+        )
         with store.staging("gguf") as folder:
             report = export_gguf(
                 base_model.path,
                 lora_adapter.path,
-                folder / f"model.{QUANT}.gguf",
-                quant=QUANT,
+                folder / shipped_file(product),
+                quant=model.quant,
+                more_quants=model.more_quants,
                 work_dir=folder,
-                keep_f16=True,
-                min_top_token_share=product.gates.top_token_agreement,
+                keep_f16=model.keep_f16,
+                held_out=held_out_rows(merged_dataset, product),
+                limits=product.gates,
+                facts=facts,
                 progress=log_progress(context),
             )
-            facts = report.as_dict()
-            for name in ("out_file", "f16_file"):
-                facts[name] = str(facts[name]).rpartition("/")[2]
-            (folder / "export.json").write_text(json.dumps(facts, indent=2) + "\n")
+            (folder / "export.json").write_text(
+                json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n",
+                encoding="utf-8",
+            )
             artifact = store.publish(
                 folder,
                 manifest(
                     context,
-                    inputs={"lora_adapter": lora_adapter, "base_model": base_model},
-                    parameters={"quant": QUANT},
+                    inputs={
+                        "lora_adapter": lora_adapter,
+                        "base_model": base_model,
+                        "merged_dataset": merged_dataset,
+                    },
+                    parameters={
+                        "quant": model.quant,
+                        "more_quants": model.more_quants,
+                        "keep_f16": model.keep_f16,
+                        "gates": product.gates.model_dump(mode="json"),
+                        "facts": asdict(facts),
+                    },
                 ),
             )
-        assert report.parity_f16 is not None
-        assert report.parity is not None
+        assert report.fidelity is not None
+        assert report.token_ids is not None
         return artifact_output(
             artifact,
             {
                 "architecture": report.architecture,
-                "size_mib_q4": round(report.size_bytes / 2**20, 2),
                 "weights": report.weights,
-                "f16_same_top_token": report.parity_f16.same_top_token_share,
-                "f16_positions": report.parity_f16.positions,
-                "f16_token_ids_identical": report.parity_f16.token_ids_identical,
-                "q4_same_top_token": report.parity.same_top_token_share,
-                "bos_tokens": report.parity_f16.bos_count,
-                "quantization": dg.MetadataValue.json(facts["quantization"]),
+                "size_mib": round(report.main.size_bytes / 2**20, 2),
+                "files": table(
+                    [
+                        {"file": Path(file.path).name, "bytes": file.size_bytes}
+                        for file in report.files
+                    ]
+                ),
+                "gates": table([asdict(gate) for gate in report.gates]),
+                "forms": table([asdict(step) for step in report.fidelity.steps]),
+                "perplexity": table([asdict(found) for found in report.fidelity.perplexities]),
+                "merged_tensors": report.merge.tensors,
+                "token_ids_identical": report.token_ids.identical,
+                "texts_compared": report.token_ids.texts,
+                "bos_tokens": report.token_ids.bos_count,
+                "flips": dg.MetadataValue.json(asdict(report.flips) if report.flips else {}),
+                "quantization": dg.MetadataValue.json(asdict(report.main.quantization)),
             },
         )
 

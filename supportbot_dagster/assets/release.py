@@ -11,10 +11,10 @@ import dagster as dg
 
 from supportbot_dagster.artifacts import Artifact
 from supportbot_dagster.assets.house import House, artifact_output, manifest, table
-from supportbot_dagster.assets.model import QUANT
+from supportbot_dagster.assets.model import shipped_file
 from supportbot_dagster.bundle.build import build_bundle
 from supportbot_dagster.bundle.release import decide, write_pointer
-from supportbot_dagster.evaluation.report import read_gates
+from supportbot_dagster.gate import read_gates
 from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.training.catalogue import find_base
@@ -51,7 +51,11 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         trust = trust_report.read_json("trust.json")
         outcomes = read_jsonl(trust_report.file("outcomes.jsonl"))
         export = gguf.read_json("export.json")
-        gates = read_gates(probe_report.file("probes.json"), trust_report.file("trust.json"))
+        gates = read_gates(
+            gguf.file("export.json"),
+            trust_report.file("trust.json"),
+            probe_report.file("probes.json"),
+        )
         description = manifest(
             context,
             inputs={"gguf": gguf, "probe_report": probe_report, "trust_report": trust_report},
@@ -64,7 +68,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         with store.staging("ollama_bundle") as scratch:
             folder = scratch / "bundle"
             build_bundle(
-                gguf.file(f"model.{QUANT}.gguf"),
+                gguf.file(shipped_file(product)),
                 product,
                 base,
                 folder,

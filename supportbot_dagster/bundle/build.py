@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from supportbot_dagster.artifacts import MANIFEST, UNPARTITIONED, Manifest, list_files
 from supportbot_dagster.bundle.modelfile import render_file, render_modelfile, template_problems
@@ -19,6 +19,7 @@ from supportbot_dagster.dataset.rows import QUESTION_PREFIX
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.gguf_file import read_header
 from supportbot_dagster.export.model_folder import link_or_copy
+from supportbot_dagster.gate import Gate
 from supportbot_dagster.hashing import sha256_file
 from supportbot_dagster.product import Product, Serving
 from supportbot_dagster.refusals.markers import REFUSAL_MARKERS
@@ -29,35 +30,6 @@ CHECKSUMS = "SHA256SUMS"
 TRUST_REPORT = "reports/trust.json"
 _PLAIN_NAMES = ("Modelfile", "install.sh", "uninstall.sh", "install.ps1", "support-bot.ts")
 _SAMPLE_QUESTION = "What can you help me with?"
-
-
-class Gate(Protocol):
-    """One measured figure against its limit."""
-
-    @property
-    def name(self) -> str:
-        """What was measured, in words."""
-        ...
-
-    @property
-    def measured(self) -> float | None:
-        """The figure; None without a sample."""
-        ...
-
-    @property
-    def limit(self) -> float:
-        """What it must reach or not exceed."""
-        ...
-
-    @property
-    def passed(self) -> bool:
-        """Whether it does."""
-        ...
-
-    @property
-    def how(self) -> str:
-        """How it was measured, in words."""
-        ...
 
 
 @dataclass(frozen=True)

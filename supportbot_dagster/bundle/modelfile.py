@@ -183,16 +183,11 @@ def _environment() -> "Environment":
         autoescape=False,
     )
     environment.filters["tojson_text"] = _json_text
-    environment.filters["figure"] = _figure
     return environment
 
 
 def _json_text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _figure(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4g}"
 
 
 def _template(header: GgufHeader) -> str:

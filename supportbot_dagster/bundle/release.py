@@ -17,6 +17,7 @@ from typing import Any
 
 from supportbot_dagster.bundle.verify import verify_bundle
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.gate import gates_of
 
 POINTER = "current.json"
 WORSE_BY = 0.02
@@ -60,7 +61,8 @@ def decide(bundle: Path, before: Path | None, before_month: str = "") -> Decisio
     """
     reasons = [f"{problem.check}: {problem.message}" for problem in verify_bundle(bundle)]
     try:
-        reasons += _failed_gates(_report(bundle, "trust"), _report(bundle, "probes"))
+        for name in ("export", "trust", "probes"):
+            reasons += [gate.problem for gate in gates_of(_report(bundle, name)) if not gate.passed]
         regressions: list[str] = []
         if before is not None:
             reasons += _fallen(_report(before, "trust"), _report(bundle, "trust"))
@@ -72,15 +74,6 @@ def decide(bundle: Path, before: Path | None, before_month: str = "") -> Decisio
             "example trust.json. Materialize ollama_bundle of that month again."
         ) from None
     return Decision(not reasons, reasons, regressions, before_month if before else "")
-
-
-def _failed_gates(trust: Mapping[str, Any], probes: Mapping[str, Any]) -> list[str]:
-    reasons: list[str] = []
-    for gate in [*trust["gates"], probes["gate"]]:
-        if not gate["passed"]:
-            measured = "no sample" if gate["measured"] is None else f"{gate['measured']:.3g}"
-            reasons.append(f"gate {gate['name']}: {measured}, limit {gate['limit']:.3g}")
-    return reasons
 
 
 def _fallen(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import dagster as dg
 from supportbot_dagster.artifacts import Artifact
 from supportbot_dagster.assets.house import House
 from supportbot_dagster.checks.common import outcome
+from supportbot_dagster.gate import gates_of
 
 
 def first_and_last_loss(curve: Sequence[Mapping[str, float]]) -> tuple[float, float]:
@@ -27,7 +28,6 @@ def first_and_last_loss(curve: Sequence[Mapping[str, float]]) -> tuple[float, fl
 
 def build(house: House) -> list[dg.AssetChecksDefinition]:
     """The checks of this group for one product."""
-    limit = house.product.gates.top_token_agreement
 
     @dg.asset_check(
         asset="lora_adapter",
@@ -43,16 +43,21 @@ def build(house: House) -> list[dg.AssetChecksDefinition]:
         asset="gguf",
         partitions_def=house.partitions,
         blocking=True,
-        description="The F16 file agrees with transformers, token ids are identical, and the "
-        "prompt holds exactly one BOS.",
+        description="The F16 file agrees with transformers, quantizing cost no more than the "
+        "limits allow, token ids are identical, and the prompt holds exactly one BOS.",
     )
     def export_is_faithful(gguf: Artifact) -> dg.AssetCheckResult:
-        parity = gguf.read_json("export.json")["parity_f16"]
-        share = parity["same_top_token_share"]
+        report = gguf.read_json("export.json")
+        tokens = report["token_ids"]
+        problems = [gate.problem for gate in gates_of(report) if not gate.passed]
+        if tokens["differing"] or tokens["bos_count"] != 1 or not tokens["stops"]:
+            problems.append("the file does not read text as transformers does")
+        step = report["fidelity"]["steps"][-1]
         return outcome(
-            share >= limit and parity["token_ids_identical"] and parity["bos_count"] == 1,
-            f"same top token at {share:.2%} of {parity['positions']} positions, "
-            f"{parity['bos_count']} BOS",
+            not problems,
+            "; ".join(problems)
+            or f"{step['after']} against {step['before']}: same top token at "
+            f"{step['same_top_token_share']:.2%} of {step['positions']} positions",
         )
 
     return [loss_fell, export_is_faithful]

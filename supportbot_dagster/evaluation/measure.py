@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from supportbot_dagster.dataset.rows import TICKET_STYLE, Row, normalized_question
 from supportbot_dagster.evaluation.judge import Judge, Reference
+from supportbot_dagster.gate import Gate
 from supportbot_dagster.product import Gates
 from supportbot_dagster.progress import Progress, silent
 from supportbot_dagster.refusals.markers import is_refusal
@@ -304,44 +305,24 @@ def summarize(outcomes: Sequence[Outcome], threshold: float) -> Summary:
     )
 
 
-@dataclass(frozen=True)
-class Gate:
-    """One figure against its limit."""
-
-    name: str
-    measured: float | None
-    limit: float
-    passed: bool
-    how: str
-
-
 def gates(summary: Summary, limits: Gates) -> list[Gate]:
     """The gates on the test split; a figure without a sample never passes."""
-
-    def at_least(name: str, share: Share, limit: float, how: str) -> Gate:
-        value = share.value
-        return Gate(name, value, limit, value is not None and value >= limit, how)
-
-    def at_most(name: str, share: Share, limit: float, how: str) -> Gate:
-        value = share.value
-        return Gate(name, value, limit, value is not None and value <= limit, how)
-
     return [
-        at_least(
+        Gate.at_least(
             "answerable questions answered right",
-            summary.answerable_right,
+            summary.answerable_right.value,
             limits.answerable_right,
             "judge: nearest docs section is the right one, no unsupported fact, enough substance",
         ),
-        at_least(
+        Gate.at_least(
             "unanswerable questions deflected",
-            summary.unanswerable_deflected,
+            summary.unanswerable_deflected.value,
             limits.unanswerable_deflected,
             "refusal markers in the text, or a score below the threshold",
         ),
-        at_most(
+        Gate.at_most(
             "answerable questions deflected",
-            summary.answerable_deflected,
+            summary.answerable_deflected.value,
             limits.answerable_deflected,
             "refusal markers in the text, or a score below the threshold",
         ),

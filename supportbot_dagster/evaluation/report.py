@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from supportbot_dagster.dataset.rows import QUESTION_PREFIX, Row, Split
-from supportbot_dagster.errors import UserError
 from supportbot_dagster.evaluation.judge import Judge, JudgeCheck, check_judge
 from supportbot_dagster.evaluation.measure import (
     WITHHELD,
     Ask,
-    Gate,
     LeakAudit,
     Outcome,
     Summary,
@@ -30,6 +28,7 @@ from supportbot_dagster.evaluation.measure import (
 )
 from supportbot_dagster.evaluation.plots import cells_by_kind, risk_coverage
 from supportbot_dagster.evaluation.probes import Probe, ProbeResult, judge_probe
+from supportbot_dagster.gate import Gate
 from supportbot_dagster.jsonl import write_jsonl_atomic
 from supportbot_dagster.product import Product
 from supportbot_dagster.progress import Progress, silent
@@ -104,6 +103,7 @@ def run_probes(probes: Sequence[Probe], ask: Ask, product: Product) -> ProbeRepo
             float(limit),
             passed >= limit,
             f"each probe's own patterns; {len(results)} probes",
+            "count",
         ),
     )
 
@@ -143,6 +143,7 @@ def run_held_out(
                 float(limit),
                 leaks.longest_overlap_words <= limit and leaks.placeholders == 0,
                 "longest run of a customer's words in any answer; no redaction placeholder",
+                "count",
             ),
         ],
         leaks=leaks,
@@ -161,7 +162,6 @@ def write_trust_report(
     folder: Path,
     serving: Mapping[str, Any],
     openings: Sequence[Sequence[str]] = (),
-    parity: Mapping[str, Any] | None = None,
 ) -> None:
     """``trust.json``, ``outcomes.jsonl`` and the two pictures.
 
@@ -170,7 +170,6 @@ def write_trust_report(
         folder: gets the files.
         serving: sampling settings of the answers.
         openings: first tokens of the deflections as text, which the scores counted.
-        parity: agreement of the F16 file with transformers, as the export measured it.
     """
     _write(
         folder / "trust.json",
@@ -199,7 +198,6 @@ def write_trust_report(
             "leaks": asdict(report.leaks),
             "left_out": report.left_out,
             "sampling": dict(serving),
-            "parity_f16": dict(parity) if parity is not None else None,
         },
     )
     write_jsonl_atomic(
@@ -216,23 +214,6 @@ def write_trust_report(
         if outcome.split == "test" and outcome.kind != WITHHELD
     ]
     (folder / "risk_coverage.png").write_bytes(risk_coverage(test, report.threshold))
-
-
-def read_gates(probe_file: Path, trust_file: Path) -> list[Gate]:
-    """All gates of the two reports.
-
-    Raises:
-        UserError: if a report cannot be read.
-    """
-    try:
-        probe = json.loads(probe_file.read_text(encoding="utf-8"))["gate"]
-        trust = json.loads(trust_file.read_text(encoding="utf-8"))["gates"]
-        return [Gate(**entry) for entry in [*trust, probe]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"the reports {probe_file} and {trust_file} cannot be read "
-            f"({type(error).__name__}). Materialize probe_report and trust_report again."
-        ) from None
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:

@@ -6,14 +6,17 @@ does not: fetching the converter (:mod:`supportbot_dagster.export.toolchain`) an
 """
 
 import ctypes
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.gguf_file import K_QUANTS, PLAIN_TYPES, GgufHeader, read_header
@@ -68,6 +71,7 @@ def to_gguf(
     *,
     toolchain: Path,
     vocab_only: bool = False,
+    metadata: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> GgufHeader:
     """Convert a model folder to GGUF with the converter, in a subprocess.
@@ -78,6 +82,8 @@ def to_gguf(
         outtype: ``f16``, ``bf16`` or ``f32``.
         toolchain: the folder that :func:`supportbot_dagster.export.toolchain.converter` gave.
         vocab_only: write the tokenizer without weights.
+        metadata: general keys of the file, over what the converter finds by itself; see
+            :meth:`supportbot_dagster.export.facts.Facts.metadata`.
         progress: told about each tensor.
 
     Returns:
@@ -96,6 +102,10 @@ def to_gguf(
     command += ["--outfile", str(temporary.resolve()), "--outtype", outtype]
     if vocab_only:
         command.append("--vocab-only")
+    facts = temporary.with_suffix(".json")
+    if metadata:
+        facts.write_text(json.dumps(dict(metadata)), encoding="utf-8")
+        command += ["--metadata", str(facts.resolve())]
     try:
         code, lines = _run(command, toolchain, progress)
         if code != 0 or not temporary.is_file():
@@ -107,6 +117,7 @@ def to_gguf(
         temporary.replace(out_file)
     finally:
         temporary.unlink(missing_ok=True)
+        facts.unlink(missing_ok=True)
     return header
 
 

@@ -88,6 +88,11 @@ def log_lines(listener: Callable[[str], None]) -> Iterator[None]:
         module.llama_log_set(_silent_callback(module), ctypes.c_void_p(0))
 
 
+def default_threads(path: Path) -> int:
+    """CPU threads that suit a file: one for a small model, all cores for others."""
+    return 1 if path.stat().st_size <= SMALL_MODEL_BYTES else (os.cpu_count() or 1)
+
+
 class LlamaModel:
     """An open GGUF with one context. Use it as a context manager, or call :meth:`close`.
 
@@ -108,10 +113,7 @@ class LlamaModel:
         self.header: GgufHeader = read_header(path)
         self.n_ctx = n_ctx
         self._lib = library()
-        if threads is None:
-            small = path.stat().st_size <= SMALL_MODEL_BYTES
-            threads = 1 if small else (os.cpu_count() or 1)
-        self.threads = threads
+        self.threads = threads if threads is not None else default_threads(path)
         log: list[str] = []
         with log_lines(log.append):
             self._model, self._context = self._open(vocab_only)

@@ -5,11 +5,11 @@ What lives here: reading artifacts for a table. What does not: measuring.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from supportbot_dagster.artifacts import Artifact
 from supportbot_dagster.bundle.release import read_pointer
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.gate import Gate, gates_of
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.settings import Settings
 
@@ -33,19 +33,11 @@ def figures(settings: Settings, month: str) -> list[Line]:
     store = _store(settings)
     trust = store.load("trust_report", month).read_json("trust.json")
     probes = store.load("probe_report", month).read_json("probes.json")
-    parity = store.load("gguf", month).read_json("export.json")["parity_f16"]
+    export = store.load("gguf", month).read_json("export.json")
     release = store.load("release", month).read_json("release.json")
-    lines = [_gate(gate) for gate in trust["gates"]]
-    lines.append(_gate(probes["gate"], count=True))
-    lines.append(
-        Line(
-            "F16 GGUF against transformers",
-            f"{parity['same_top_token_share']:.2%}",
-            "",
-            "token ids identical" if parity["token_ids_identical"] else "token ids DIFFER",
-            f"same top token at {parity['positions']} positions, {parity['bos_count']} BOS",
-        )
-    )
+    lines = [_gate(gate) for gate in gates_of(trust)]
+    lines += [_gate(gate) for gate in gates_of(probes)]
+    lines += [_gate(gate) for gate in gates_of(export)]
     judge = trust["judge"]
     lines.append(
         Line(
@@ -63,18 +55,13 @@ def figures(settings: Settings, month: str) -> list[Line]:
     return lines
 
 
-def _gate(gate: dict[str, Any], *, count: bool = False) -> Line:
-    def text(value: float | None) -> str:
-        if value is None:
-            return "no sample"
-        return f"{value:.0f}" if count or gate["limit"] > 1 else f"{value:.1%}"
-
+def _gate(gate: Gate) -> Line:
     return Line(
-        gate["name"],
-        text(gate["measured"]),
-        text(gate["limit"]),
-        "passed" if gate["passed"] else "FAILED",
-        gate["how"],
+        gate.name,
+        gate.text(gate.measured),
+        gate.text(gate.limit),
+        "passed" if gate.passed else "FAILED",
+        gate.how,
     )
 
 

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from supportbot_dagster.bundle.build import build_bundle
+from supportbot_dagster.gate import Gate
 from supportbot_dagster.product import Product, load_product, sample_product_file
 from supportbot_dagster.training.catalogue import find_base
 from supportbot_dagster.training.pocket_tokenizer import CHAT_TEMPLATE, SPECIAL_TOKENS
 
-
-@dataclass(frozen=True)
-class Measured:
-    name: str
-    measured: float | None
-    limit: float
-    passed: bool
-    how: str = "by the judge"
-
-
 GATES = (
-    Measured("answerable questions answered right", 0.91, 0.8, True),
-    Measured("unanswerable questions deflected", 0.97, 0.95, True),
+    Gate.at_least("answerable questions answered right", 0.91, 0.8, "by the judge"),
+    Gate.at_least("unanswerable questions deflected", 0.97, 0.95, "by the judge"),
 )
 REPORTS = {"trust": {"threshold": -0.9, "cells": {"answered right": 91}}, "probes": {"passed": 9}}
 
@@ -95,5 +85,5 @@ def bundle(build: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def failed_gate() -> Measured:
-    return Measured("unanswerable questions deflected", 0.5, 0.95, False)
+def failed_gate() -> Gate:
+    return Gate.at_least("unanswerable questions deflected", 0.5, 0.95, "by the judge")

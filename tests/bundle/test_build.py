@@ -56,7 +56,7 @@ def test_the_card_shows_figures_limits_licence_and_failures(
     build: Callable[..., Path], failed_gate: Any
 ) -> None:
     card = (build("good", figures=[("probes passed", "9 of 10")]) / "MODEL_CARD.md").read_text()
-    for text in ("0.91", "0.8", "passed", "9 of 10", "Apache-2.0", "-0.9", "as of 2026-01"):
+    for text in ("91.0%", "80.0%", "passed", "9 of 10", "Apache-2.0", "-0.9", "as of 2026-01"):
         assert text in card
     assert "FAILED" not in card
     failed = build("bad", gates=[failed_gate], allow_failed_gates=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from supportbot_dagster.bundle.release import (
     write_pointer,
 )
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.gate import Gate, Unit
 
 Build = Callable[..., Path]
 
 
-def gate(name: str, measured: float | None, limit: float, passed: bool) -> dict[str, Any]:
-    return {"name": name, "measured": measured, "limit": limit, "passed": passed, "how": "so"}
+def gate(
+    name: str, measured: float | None, limit: float, passed: bool, unit: Unit = "share"
+) -> dict[str, Any]:
+    return asdict(Gate(name, measured, limit, passed, "so", unit))
 
 
 def reports(
@@ -32,6 +36,7 @@ def reports(
         gate("answerable questions answered right", 0.9, 0.8, True),
     ),
     probes: dict[str, Any] | None = None,
+    export: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     return {
         "trust": {
@@ -39,7 +44,8 @@ def reports(
             "answerable_right": {"count": 9, "of": 10, "share": right},
             "unanswerable_deflected": {"count": 9, "of": 10, "share": deflected},
         },
-        "probes": {"gate": probes or gate("probes passed", 9.0, 8.0, True)},
+        "probes": {"gate": probes or gate("probes passed", 9.0, 8.0, True, "count")},
+        "export": {"gates": [export or gate("perplexity of Q4_K_M to F16", 1.01, 1.05, True)]},
         "outcomes": [{"id": f"q{n}", "cell": cell} for n, cell in enumerate(cells)],
     }
 
@@ -60,13 +66,20 @@ def test_a_sound_bundle_that_passes_is_promoted(build: Build) -> None:
     [
         (
             {"gates": (gate("answerable questions answered right", 0.7, 0.8, False),)},
-            "gate answerable questions answered right: 0.7, limit 0.8",
+            "gate answerable questions answered right: 70.0%, limit 80.0%",
         ),
         (
             {"gates": (gate("answerable questions deflected", None, 0.05, False),)},
-            "gate answerable questions deflected: no sample, limit 0.05",
+            "gate answerable questions deflected: no sample, limit 5.0%",
         ),
-        ({"probes": gate("probes passed", 5.0, 8.0, False)}, "gate probes passed: 5, limit 8"),
+        (
+            {"probes": gate("probes passed", 5.0, 8.0, False, "count")},
+            "gate probes passed: 5, limit 8",
+        ),
+        (
+            {"export": gate("refusals that became answers in Q4_K_M", 1.0, 0.0, False, "count")},
+            "gate refusals that became answers in Q4_K_M: 1, limit 0",
+        ),
     ],
 )
 def test_a_failed_gate_holds_it_back(build: Build, changes: dict[str, Any], reason: str) -> None:

@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from supportbot_dagster.dataset.rows import Bucket, Row, Split, make_row
-from supportbot_dagster.errors import UserError
 from supportbot_dagster.evaluation.measure import Reply
 from supportbot_dagster.evaluation.probes import load_probes
 from supportbot_dagster.evaluation.report import (
     NO_THRESHOLD,
-    read_gates,
     run_held_out,
     run_probes,
     write_probe_report,
@@ -170,19 +168,3 @@ def test_probes_are_counted_against_the_limit(product: Product, tmp_path: Path) 
     assert run_probes(probes, bot, lower).gate.passed
     few = run_probes(probes[:1], bot, product)
     assert few.gate.limit == 1.0, "no more can pass than there are"
-
-
-def test_gates_are_read_back_from_both_reports(product: Product, tmp_path: Path) -> None:
-    probes = run_probes(load_probes(product), perfect, product)
-    trust = run_held_out(ROWS, perfect, product)
-    write_probe_report(probes, tmp_path)
-    write_trust_report(trust, tmp_path, {})
-    files = tmp_path / "probes.json", tmp_path / "trust.json"
-    assert read_gates(*files) == [*trust.gates, probes.gate]
-    for broken in ("{}", "[", '{"gate": {"name": "x"}}', "[]"):
-        files[0].write_text(broken)
-        with pytest.raises(UserError, match=r"cannot be read .* Materialize probe_report"):
-            read_gates(*files)
-    files[0].unlink()
-    with pytest.raises(UserError, match="cannot be read"):
-        read_gates(*files)

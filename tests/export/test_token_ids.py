@@ -6,42 +6,30 @@ from pathlib import Path
 import pytest
 
 from supportbot_dagster.errors import UserError
-from supportbot_dagster.export.parity import check_parity
+from supportbot_dagster.export.convert import to_gguf
+from supportbot_dagster.export.token_ids import TEXTS, check_token_ids
 from supportbot_dagster.training.chat_template import write_template
 from supportbot_dagster.training.pocket_tokenizer import CHAT_TEMPLATE
 
 
-def test_f16_agrees_with_transformers(base: Path, f16: Path) -> None:
-    report = check_parity(base, f16)
+def test_a_faithful_file_has_the_same_ids(base: Path, f16: Path) -> None:
+    report = check_token_ids(base, f16, ["one more text"])
     assert report.problems == []
-    assert report.token_ids_identical
+    assert report.texts == len(set(TEXTS)) + 1
+    assert report.identical
     assert report.bos_count == 1
-    assert report.positions > 150
-    assert report.same_top_token_share > 0.98
-    assert report.mean_abs_logprob_diff < 0.02
+    assert (report.end_of_turn, report.stops) == ("<|end|>", True)
 
 
-def test_q4_agrees_less_and_is_told_apart(base: Path, f16: Path, q4: Path) -> None:
-    exact, rough = check_parity(base, f16), check_parity(base, q4)
-    assert rough.mean_abs_logprob_diff > 3 * exact.mean_abs_logprob_diff
-    assert rough.token_ids_identical
-
-
-def test_other_weights_are_noticed(other_base: Path, f16: Path) -> None:
-    report = check_parity(other_base, f16)
-    assert report.token_ids_identical
-    assert report.same_top_token_share < 0.5
-
-
-def test_token_ids_that_differ_are_a_problem(base: Path, f16: Path, tmp_path: Path) -> None:
+def test_other_ids_are_a_problem(base: Path, f16: Path, tmp_path: Path) -> None:
     key = b"tokenizer.ggml.add_space_prefix"
     data = bytearray(f16.read_bytes())
     data[data.index(key) + len(key) + 4] = 1
     prefixed = tmp_path / "prefixed.gguf"
     prefixed.write_bytes(data)
-    report = check_parity(base, prefixed, ["hello there"])
-    assert not report.token_ids_identical
-    assert "hello there" in report.first_difference
+    report = check_token_ids(base, prefixed)
+    assert report.differing > len(TEXTS) / 2
+    assert "How do I export" in report.first_difference
     assert "token ids differ" in report.problems[0]
 
 
@@ -58,13 +46,29 @@ def test_two_bos_are_a_problem(base: Path, f16: Path, tmp_path: Path) -> None:
     folder = tmp_path / "doubled"
     shutil.copytree(base, folder)
     write_template(folder, doubled)
-    report = check_parity(folder, gguf, ["hello"])
+    report = check_token_ids(folder, gguf)
     assert report.bos_count == 2
     assert any("2 beginning-of-sequence" in problem for problem in report.problems)
 
 
-def test_no_text_and_no_tokenizer_are_refused(base: Path, f16: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no text"):
-        check_parity(base, f16, [])
+@pytest.mark.parametrize(
+    ("end", "named"), [("<|user|>", "'<|user|>', which ends"), ("", "the end of the text")]
+)
+def test_an_answer_that_would_not_end_is_a_problem(
+    base: Path, toolchain: Path, tmp_path: Path, end: str, named: str
+) -> None:
+    folder = tmp_path / "endless"
+    shutil.copytree(base, folder)
+    turn = "{{ message['content'] }}<|end|>"
+    assert turn in CHAT_TEMPLATE
+    write_template(folder, CHAT_TEMPLATE.replace(turn, turn.replace("<|end|>", end)))
+    gguf = tmp_path / "endless.gguf"
+    to_gguf(folder, gguf, toolchain=toolchain, vocab_only=True)
+    report = check_token_ids(folder, gguf)
+    assert not report.stops
+    assert any(named in problem for problem in report.problems)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(f16: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="tokenizer"):
-        check_parity(tmp_path, f16)
+        check_token_ids(tmp_path, f16)
