@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.llama import LlamaModel
-from supportbot_dagster.export.model_folder import load_model, quiet_transformers
+from supportbot_dagster.export.model_folder import (
+    compute_in_float32,
+    load_model,
+    quiet_transformers,
+)
 from supportbot_dagster.export.token_ids import chat_ids
 from supportbot_dagster.progress import Progress, silent
 
@@ -155,9 +159,10 @@ def adapter_form(base_dir: Path, adapter_dir: Path, threads: int) -> Form:
     def opened() -> Iterator[Callable[[Sequence[int]], "NDArray[np.float32]"]]:
         from peft import PeftModel
 
-        base = load_model(base_dir, dtype=_precision(base_dir))
+        base = load_model(base_dir)
         with quiet_transformers():
             model = PeftModel.from_pretrained(base, str(adapter_dir), local_files_only=True)
+        compute_in_float32(model)
         yield _transformers_logits(model, threads)
 
     return Form("adapter", opened)
@@ -168,7 +173,9 @@ def folder_form(model_dir: Path, threads: int, name: str = "merged") -> Form:
 
     @contextmanager
     def opened() -> Iterator[Callable[[Sequence[int]], "NDArray[np.float32]"]]:
-        yield _transformers_logits(load_model(model_dir, dtype=_precision(model_dir)), threads)
+        model = load_model(model_dir)
+        compute_in_float32(model)
+        yield _transformers_logits(model, threads)
 
     return Form(name, opened)
 
@@ -330,14 +337,6 @@ def _first(passages: Sequence[Passage], most: int) -> list[Passage]:
         kept.append(passage)
         count += passage.positions
     return kept
-
-
-def _precision(model_dir: Path) -> str:
-    """32 bit where the model fits into half of the free memory so, else what it is stored in."""
-    import psutil
-
-    stored = sum(path.stat().st_size for path in model_dir.glob("*.safetensors"))
-    return "float32" if 2 * stored < psutil.virtual_memory().available // 2 else "auto"
 
 
 def _transformers_logits(

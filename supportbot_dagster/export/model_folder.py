@@ -76,6 +76,34 @@ def load_model(model_dir: Path, dtype: str = "auto") -> Any:
         ) from None
 
 
+def compute_in_float32(model: Any) -> None:
+    """Let a model that is held in 16 bit compute in 32, one layer at a time.
+
+    Each layer's weights become 32-bit numbers while it works and 16-bit ones again behind it, which
+    loses nothing and needs the memory of one layer. What an embedding looks up is widened alone.
+    """
+    from torch import nn
+
+    def widen(module: Any, inputs: Any) -> None:
+        module.stored_dtypes = [weight.dtype for weight in module.parameters(recurse=False)]
+        module.float()
+
+    def narrow(module: Any, inputs: Any, output: Any) -> None:
+        weights = module.parameters(recurse=False)
+        for weight, dtype in zip(weights, module.stored_dtypes, strict=True):
+            weight.data = weight.data.to(dtype)
+
+    def widen_output(module: Any, inputs: Any, output: Any) -> Any:
+        return output.float()
+
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            module.register_forward_hook(widen_output)
+        elif not list(module.children()):
+            module.register_forward_pre_hook(widen)
+            module.register_forward_hook(narrow)
+
+
 def empty_model(model_dir: Path) -> Any:
     """The same model without weights: layers and shapes, on PyTorch's ``meta`` device."""
     import torch

@@ -1,7 +1,9 @@
 """The GGUF converter, taken from the source distribution of the installed llama-cpp-python.
 
-What lives here: fetching, checking, unpacking and caching that converter. What does not: running
-it (:mod:`supportbot_dagster.export.convert`).
+What lives here: fetching, checking, unpacking and caching that converter, and what lies beside it:
+the vocabularies of Gemma 4 and Llama 3 and published chat templates. What does not: running it
+(:mod:`supportbot_dagster.export.convert`) and making tokenizers of the vocabularies
+(:mod:`supportbot_dagster.export.tokenizer_of_gguf`).
 
 The source distribution holds the converter at the very commit that the installed runtime was
 compiled from, so the two cannot drift apart. It is fetched once with pip and checked against a
@@ -32,7 +34,17 @@ SDIST_VARIABLE = "SUPPORTBOT_LLAMA_SDIST"
 SCRIPT = "convert_hf_to_gguf.py"
 _PACKAGE = "llama-cpp-python"
 _INSIDE = PurePosixPath("vendor/llama.cpp")
-_WANTED = (SCRIPT, "LICENSE", "conversion/", "gguf-py/gguf/")
+GEMMA4_VOCABULARY = "models/ggml-vocab-gemma-4.gguf"
+LLAMA3_VOCABULARY = "models/ggml-vocab-llama-bpe.gguf"
+GEMMA4_TEMPLATE = "models/templates/google-gemma-4-31B-it.jinja"
+LLAMA31_TEMPLATE = "models/templates/meta-llama-Llama-3.1-8B-Instruct.jinja"
+LLAMA32_TEMPLATE = "models/templates/meta-llama-Llama-3.2-3B-Instruct.jinja"
+_WANTED = (
+    *(SCRIPT, "LICENSE", "conversion/", "gguf-py/gguf/"),
+    *(GEMMA4_VOCABULARY, LLAMA3_VOCABULARY),
+    *(GEMMA4_TEMPLATE, LLAMA31_TEMPLATE, LLAMA32_TEMPLATE),
+)
+"""What is unpacked: files, and folders where a name ends with a stroke."""
 _STAMP = "supportbot-toolchain.json"
 _FETCH_TIMEOUT_SECONDS = 900
 
@@ -50,7 +62,8 @@ def default_cache_dir() -> Path:
 def converter(cache_dir: Path | None = None, progress: Progress = silent) -> Path:
     """The folder that holds ``convert_hf_to_gguf.py`` with its ``conversion`` and ``gguf-py``.
 
-    The first call fetches it (about 77 MB); later calls check the cached files and reuse them.
+    The first call fetches it (about 77 MB); later calls check the cached files and reuse them. A
+    folder that was unpacked when less was wanted is unpacked again, from the archive beside it.
 
     Args:
         cache_dir: where to keep it; :func:`default_cache_dir` by default.
@@ -192,7 +205,11 @@ def _unpack(archive: Path, tree: Path, digest: str) -> None:
             ) from None
         if SCRIPT not in files:
             raise UserError(f"{archive} holds no {SCRIPT}. Download the archive again.")
-        stamp = {"archive_sha256": digest, "files": dict(sorted(files.items()))}
+        stamp = {
+            "archive_sha256": digest,
+            "wanted": list(_WANTED),
+            "files": dict(sorted(files.items())),
+        }
         (scratch / _STAMP).write_text(json.dumps(stamp, indent=1) + "\n", encoding="utf-8")
         if tree.exists():
             stale = tree.with_name(f".{tree.name}.{uuid.uuid4().hex}")
@@ -224,8 +241,10 @@ def _wanted(member: tarfile.TarInfo) -> str | None:
 def _tree_is_sound(tree: Path, digest: str) -> bool:
     try:
         stamp = json.loads((tree / _STAMP).read_text(encoding="utf-8"))
-        return stamp["archive_sha256"] == digest and all(
-            sha256_file(tree / name) == expected for name, expected in stamp["files"].items()
+        return (
+            stamp["archive_sha256"] == digest
+            and stamp["wanted"] == list(_WANTED)
+            and all(sha256_file(tree / name) == sha for name, sha in stamp["files"].items())
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from supportbot_dagster.export.fidelity import (
     text_passages,
 )
 from supportbot_dagster.export.merge import merge_adapter
+from supportbot_dagster.export.model_folder import compute_in_float32, load_model
 from supportbot_dagster.export.token_ids import QUESTIONS, load_tokenizer
 
 
@@ -116,6 +118,31 @@ def test_a_padded_vocabulary_is_compared_on_what_both_have(
     forms = [folder_form(padded, 1), gguf_form(f16, "F16", 1)]
     (step,) = measure(forms, passages, [], tmp_path).steps
     assert step.same_top_token_share > 0.98
+
+
+def test_a_model_in_16_bit_computes_as_one_in_32(
+    base: Path, adapter: Path, passages: list[Passage], tmp_path: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+
+    stored = tmp_path / "stored"
+    load_model(base, dtype="bfloat16").save_pretrained(stored)
+    ids = torch.tensor([passages[0].ids])
+
+    def logits(dtype: str, widened: bool) -> Any:
+        model = PeftModel.from_pretrained(load_model(stored, dtype=dtype), adapter).eval()
+        before = {name: weight.dtype for name, weight in model.named_parameters()}
+        if widened:
+            compute_in_float32(model)
+        with torch.inference_mode():
+            found = model(input_ids=ids).logits
+        assert {name: weight.dtype for name, weight in model.named_parameters()} == before
+        return found.float()
+
+    exact = logits("float32", False)
+    assert torch.allclose(logits("auto", True), exact, atol=1e-4)
+    assert not torch.allclose(logits("auto", False), exact, atol=1e-4)
 
 
 def test_nothing_to_compare_is_refused(base: Path, f16: Path, tmp_path: Path) -> None:
