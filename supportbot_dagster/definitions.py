@@ -4,6 +4,7 @@ What lives here: assembly. :func:`build_definitions` takes overrides, so that a 
 line swaps a resource in one place. What does not: any asset, job, schedule, sensor or check.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from supportbot_dagster.resources.experiment_tracker import ExperimentTracker
 from supportbot_dagster.resources.model_runtime import ModelRuntime
 from supportbot_dagster.resources.teacher_model import TeacherModel, teacher_model_of_environment
 from supportbot_dagster.resources.ticket_source import TicketSource
+from supportbot_dagster.resources.trainer import FILE_VARIABLE, Trainer
 from supportbot_dagster.review.verdicts import VerdictStore
 from supportbot_dagster.settings import Settings, load_settings
 
@@ -73,7 +75,7 @@ def default_resources(settings: Settings, product: Product) -> dict[str, Any]:
         ),
         "tracker": ExperimentTracker(uri=settings.mlflow_uri, experiment=product.model_name),
         "runtime": ModelRuntime(),
-        "trainer": dg.PipesSubprocessClient(),
+        "trainer": Trainer(file=os.environ.get(FILE_VARIABLE, "")),
     }
 
 

@@ -294,8 +294,9 @@ class Teacher(_Strict):
 class Training(_Strict):
     """LoRA settings; None takes the catalogue's value for the chosen base.
 
-    Units: ``learning_rate`` per step, ``warmup_share`` as a fraction of all steps,
-    ``max_length`` in tokens. The recipe's values are the catalogue's defaults for real bases.
+    What each means stands at :class:`supportbot_dagster.training.catalogue.LoraSettings`. Units:
+    ``learning_rate`` per step, ``warmup_share`` as a fraction of all steps, ``max_length`` in
+    tokens. The recipe's values are the catalogue's defaults for real bases.
     """
 
     epochs: float | None = Field(default=None, gt=0)
@@ -307,6 +308,13 @@ class Training(_Strict):
     warmup_share: float | None = Field(default=None, ge=0, le=1)
     max_length: int | None = Field(default=None, ge=64)
     seed: int = 0
+    early_stopping_patience: int | None = Field(default=None, ge=0)
+    eval_rows: int | None = Field(default=None, ge=0)
+    packing: Literal["auto", "on", "off"] | None = None
+    gradient_checkpointing: Literal["auto", "on", "off"] | None = None
+    precision: Literal["auto", "bf16", "fp16", "fp32"] | None = None
+    load_in_4bit: bool | None = None
+    followup_epochs: float | None = Field(default=None, gt=0)
 
 
 Quant = Literal["Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "F16"]
@@ -316,12 +324,14 @@ Quant = Literal["Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0"
 class Model(_Strict):
     """The base to fine-tune (a key of the catalogue), how, and which files come out.
 
+    ``second_stage`` trains the follow-up conversations on top of the single-turn adapter.
     ``quant`` is the quantization that is evaluated and shipped, ``more_quants`` are made beside it,
     and ``keep_f16`` keeps the unquantized file, which for a 3B-class base takes 6 to 10 GB a month.
     """
 
     base: str = "pocket"
     training: Training = Training()
+    second_stage: bool = False
     quant: Quant = "Q4_K_M"
     more_quants: list[Quant] = []
     keep_f16: bool = True

@@ -7,11 +7,12 @@ touched by it.
 """
 
 import json
-import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+from pydantic import ValidationError
 
 from supportbot_dagster.artifacts import Artifact
 from supportbot_dagster.assets.house import (
@@ -20,21 +21,66 @@ from supportbot_dagster.assets.house import (
     log_progress,
     manifest,
     picture,
+    rows_version,
     table,
 )
 from supportbot_dagster.dataset.card import read_split
+from supportbot_dagster.errors import UserError
 from supportbot_dagster.evaluation.plots import loss_curve
 from supportbot_dagster.export.facts import Facts
 from supportbot_dagster.export.pipeline import HeldOut, export_gguf
-from supportbot_dagster.product import Product
+from supportbot_dagster.export.toolchain import converter
+from supportbot_dagster.export.vocabulary import stop_tokens
+from supportbot_dagster.jsonl import write_jsonl_atomic
+from supportbot_dagster.product import Product, Training
 from supportbot_dagster.refusals.markers import is_refusal
 from supportbot_dagster.resources.artifact_store import ArtifactStore
 from supportbot_dagster.resources.experiment_tracker import ExperimentTracker
+from supportbot_dagster.resources.trainer import Trainer
 from supportbot_dagster.training.base import base_version, fetch_base
 from supportbot_dagster.training.catalogue import find_base, lora_settings
-from supportbot_dagster.training.launch import training_environment
 from supportbot_dagster.training.lora import TrainingSpec
-from supportbot_dagster.training.plan import make_plan
+from supportbot_dagster.training.plan import compare, make_plan
+from supportbot_dagster.training.preflight import (
+    REPORT,
+    preflight_apart,
+    require_passed,
+    write_report,
+)
+
+
+class TrainingConfig(dg.Config):
+    """Settings of one training, over those of the product file; for the launchpad.
+
+    What each means stands at :class:`supportbot_dagster.training.catalogue.LoraSettings`.
+    """
+
+    epochs: float | None = None
+    learning_rate: float | None = None
+    lora_rank: int | None = None
+    lora_alpha: int | None = None
+    batch_size: int | None = None
+    gradient_accumulation: int | None = None
+    warmup_share: float | None = None
+    max_length: int | None = None
+    seed: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that were set, checked as in a product file.
+
+        Raises:
+            UserError: if one is out of its range.
+        """
+        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        try:
+            Training(**given)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            raise UserError(
+                f"The run's config sets {wrong['loc'][0]} to {wrong['input']}: {wrong['msg']}. "
+                "Mend it in the launchpad."
+            ) from None
+        return given
 
 
 def shipped_file(product: Product) -> str:
@@ -97,8 +143,13 @@ def build(house: House) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         description="Steps, tokens, memory, hours and cost of the training, before any of it is "
-        "spent.",
-        **house.common(group="model", kinds={"json"}, version="1", settings=[product.model]),
+        "spent, and a preflight on the real base and a few rows.",
+        **house.common(
+            group="model",
+            kinds={"json"},
+            version="2",
+            settings=[base.key, product.model.training],
+        ),
     )
     def training_plan(
         context: dg.AssetExecutionContext,
@@ -108,8 +159,18 @@ def build(house: House) -> list[dg.AssetsDefinition]:
     ) -> dg.Output[Artifact]:
         rows = [row.to_dict() for row in read_split(merged_dataset.path, "train")]
         plan = make_plan(base, base_model.path, rows, settings)
+        progress = log_progress(context)
+        report = preflight_apart(
+            base,
+            base_model.path,
+            merged_dataset.file("train.jsonl"),
+            settings,
+            runtime=lambda folder: stop_tokens(folder, toolchain=converter(progress=progress)),
+            progress=progress,
+        )
         with store.staging("training_plan") as folder:
             (folder / "plan.json").write_text(json.dumps(plan.to_dict(), indent=2) + "\n")
+            write_report(report, folder)
             artifact = store.publish(
                 folder,
                 manifest(
@@ -127,6 +188,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 "adapter_parameters": plan.adapter_parameters,
                 "peak_memory_gib": plan.peak_memory_gib,
                 "estimates": table([asdict(estimate) for estimate in plan.estimates]),
+                "preflight": table([asdict(result) for result in report.results]),
             },
         )
 
@@ -137,36 +199,49 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         **house.common(
             group="model",
             kinds={"pytorch", "mlflow"},
-            version="2",
-            settings=[product.model],
+            version="3",
+            settings=[base.key, product.model.training, str(product.model.second_stage)],
         ),
+        deps=["followup_conversations"] if product.model.second_stage else [],
     )
     def lora_adapter(
         context: dg.AssetExecutionContext,
+        config: TrainingConfig,
         merged_dataset: Artifact,
         base_model: Artifact,
         training_plan: Artifact,
         store: ArtifactStore,
         tracker: ExperimentTracker,
-        trainer: dg.PipesSubprocessClient,
+        trainer: Trainer,
     ) -> dg.Output[Artifact]:
+        require_passed(training_plan.read_json(REPORT))
+        chosen = replace(settings, **config.given())
+        follow_ups = (
+            store.read_rows("followup_conversations", context.partition_key) or []
+            if product.model.second_stage
+            else []
+        )
         description = manifest(
             context,
             inputs={
                 "merged_dataset": merged_dataset,
                 "base_model": base_model,
                 "training_plan": training_plan,
+                **({"followup_conversations": rows_version(follow_ups)} if follow_ups else {}),
             },
-            parameters=asdict(settings),
+            parameters=asdict(chosen),
         )
         work = store.work_dir("lora_adapter", description.data_version)
+        followup_file = work / "followups.jsonl"
+        if follow_ups:
+            write_jsonl_atomic(followup_file, follow_ups)
         with store.staging("lora_adapter") as folder:
             spec = TrainingSpec(
                 base_dir=str(base_model.path),
                 train_file=str(merged_dataset.file("train.jsonl")),
                 validation_file=str(merged_dataset.file("validation.jsonl")),
                 target_modules=base.target_modules,
-                settings=settings,
+                settings=chosen,
                 out_dir=str(folder),
                 work_dir=str(work),
                 mlflow_uri=tracker.uri,
@@ -177,22 +252,19 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                     ("dataset", merged_dataset.manifest.data_version),
                     ("dagster_run", context.run_id),
                 ),
+                followup_file=str(followup_file) if follow_ups else "",
+                registered_model=product.model_name,
             )
             spec_file = work / "spec.json"
             spec_file.write_text(json.dumps(spec.to_dict(), indent=2), encoding="utf-8")
-            finished = trainer.run(
-                context=context,
-                command=[sys.executable, "-m", "supportbot_dagster.training", str(spec_file)],
-                env=training_environment(),
-            )
-            summary = finished.get_custom_messages()[-1]
-            curve = json.loads((folder / "training.json").read_text(encoding="utf-8"))["curve"]
+            summary = trainer.run(context, spec_file)
+            result = json.loads((folder / "training.json").read_text(encoding="utf-8"))
             artifact = store.publish(folder, description)
         store.clear_work("lora_adapter", description.data_version)
         return artifact_output(
             artifact,
             {
-                "curve": picture(loss_curve(curve), "training and validation loss"),
+                "curve": picture(loss_curve(result["curve"]), "training and validation loss"),
                 "train_loss": summary["train_loss"],
                 "validation_loss": summary["validation_loss"],
                 "updates": summary["steps"],
@@ -201,7 +273,12 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 "seconds": round(summary["seconds"], 1),
                 "resumed_from_step": summary["resumed_from"],
                 "mlflow_run": tracker.link(summary["mlflow_run_id"]),
-                "settings": dg.MetadataValue.json(asdict(settings)),
+                "model_version": summary["model_version"],
+                "checkpoints": table(result["candidates"]),
+                "chosen_because": result["chosen_because"],
+                "stopped_early": result["stopped_early"],
+                "planned_and_actual": table(compare(training_plan.read_json("plan.json"), result)),
+                "settings": dg.MetadataValue.json(asdict(chosen)),
             },
         )
 

@@ -4,13 +4,15 @@ What lives here: what must hold of the adapter and the GGUF. What does not: the 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import dagster as dg
 
 from supportbot_dagster.artifacts import Artifact
-from supportbot_dagster.assets.house import House
+from supportbot_dagster.assets.house import House, table
 from supportbot_dagster.checks.common import outcome
 from supportbot_dagster.gate import gates_of
+from supportbot_dagster.training.preflight import REPORT, PreflightReport
 
 
 def first_and_last_loss(curve: Sequence[Mapping[str, float]]) -> tuple[float, float]:
@@ -28,6 +30,23 @@ def first_and_last_loss(curve: Sequence[Mapping[str, float]]) -> tuple[float, fl
 
 def build(house: House) -> list[dg.AssetChecksDefinition]:
     """The checks of this group for one product."""
+
+    @dg.asset_check(
+        asset="training_plan",
+        partitions_def=house.partitions,
+        blocking=True,
+        description="Before any paid minute: converter and template, one BOS, the completion mask, "
+        "the end of turn, adapters and their gradients, the cache, and one row learned by heart.",
+    )
+    def preflight(training_plan: Artifact) -> dg.AssetCheckResult:
+        report = PreflightReport.from_dict(training_plan.read_json(REPORT))
+        return outcome(
+            report.passed,
+            report.failures or f"all {len(report.results)} results on {report.device}",
+            results=table([asdict(result) for result in report.results]),
+            seconds=report.seconds,
+            peak_memory_gib=report.peak_memory_gib,
+        )
 
     @dg.asset_check(
         asset="lora_adapter",
@@ -60,4 +79,4 @@ def build(house: House) -> list[dg.AssetChecksDefinition]:
             f"{step['same_top_token_share']:.2%} of {step['positions']} positions",
         )
 
-    return [loss_fell, export_is_faithful]
+    return [preflight, loss_fell, export_is_faithful]

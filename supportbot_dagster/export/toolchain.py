@@ -42,6 +42,9 @@ LLAMA32_TEMPLATE = "models/templates/meta-llama-Llama-3.2-3B-Instruct.jinja"
 _WANTED = (
     *(SCRIPT, "LICENSE", "conversion/", "gguf-py/gguf/"),
     *(GEMMA4_VOCABULARY, LLAMA3_VOCABULARY),
+    # Texts, and their token ids by the published tokenizers.
+    *(f"{GEMMA4_VOCABULARY}.inp", f"{GEMMA4_VOCABULARY}.out"),
+    *(f"{LLAMA3_VOCABULARY}.inp", f"{LLAMA3_VOCABULARY}.out"),
     *(GEMMA4_TEMPLATE, LLAMA31_TEMPLATE, LLAMA32_TEMPLATE),
 )
 """What is unpacked: files, and folders where a name ends with a stroke."""

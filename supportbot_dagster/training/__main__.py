@@ -1,7 +1,15 @@
 """``python -m supportbot_dagster.training SPEC.json``: one training run in a process of its own.
 
-What lives here: the command that Dagster starts through Pipes, and that ``accelerate launch`` can
-start as well. Without a Pipes session it prints its progress. What does not: the training itself.
+What lives here: the command that Dagster starts through Pipes. Without a Pipes session it prints
+its progress. Several processes, GPUs or nodes train together when a launcher of torch.distributed
+starts it::
+
+    accelerate launch --multi_gpu --num_processes 2 -m supportbot_dagster.training SPEC.json
+    torchrun --nproc_per_node 2 -m supportbot_dagster.training SPEC.json
+
+They share the rows of each update; only the first one writes and reports. ``accelerate launch
+--cpu`` starts a single process unless MPI is there, so on CPUs use ``torchrun``. What does not: the
+training itself.
 """
 
 import os
@@ -34,6 +42,8 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m supportbot_dagster.training SPEC.json", file=sys.stderr)
         return 2
     _die_with_parent()
+    if os.environ.get("RANK", "0") != "0":
+        return _train_silently(Path(arguments[0]))
     under_dagster = DAGSTER_PIPES_CONTEXT_ENV_VAR in os.environ
     with open_dagster_pipes() as pipes:
 
@@ -51,8 +61,19 @@ def main(arguments: list[str]) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         summary = asdict(result)
-        del summary["curve"]
+        for stage in (summary, summary["followup"]):
+            if stage:
+                del stage["curve"], stage["candidates"]
         pipes.report_custom_message(summary)
+    return 0
+
+
+def _train_silently(spec_file: Path) -> int:
+    """What every process but the first does: its share of the work, without a word."""
+    try:
+        train_adapter(TrainingSpec.from_file(spec_file), lambda step, steps, figures: None)
+    except UserError:
+        return 2
     return 0
 
 

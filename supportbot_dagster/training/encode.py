@@ -2,7 +2,8 @@
 
 What lives here: the one place that decides what a training example is in tokens, and the checks
 that it is right: exactly one BOS, an end-of-turn token that is learned, a prompt that is a prefix
-of the whole. What does not: batching and the loss (TRL's trainer).
+of the whole. What does not: batching (:mod:`supportbot_dagster.training.batches`) and the
+loss (:mod:`supportbot_dagster.training.answer_loss`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,16 +24,16 @@ class Example(TypedDict):
 
 def prompt_ids(tokenizer: Any, question: str) -> list[int]:
     """Token ids of a rendered single-turn prompt, ready for the answer's first token."""
-    rendered: str = tokenizer.apply_chat_template(
-        [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
-    )
-    return list(tokenizer(rendered, add_special_tokens=False)["input_ids"])
+    return _render(tokenizer, [{"role": "user", "content": question}], answer_next=True)
 
 
 def encode_rows(
     tokenizer: Any, rows: Sequence[Mapping[str, Any]], max_length: int
 ) -> tuple[list[Example], int]:
-    """Encode ``instruction`` / ``output`` rows.
+    """Encode rows: ``instruction`` / ``output``, or conversations with ``messages``.
+
+    Of a conversation every assistant turn carries loss, each with its end-of-turn token; what the
+    customer says never does.
 
     Args:
         tokenizer: a transformers tokenizer with a chat template.
@@ -45,30 +46,64 @@ def encode_rows(
 
     Raises:
         UserError: if the template does not fit: a prompt that is no prefix of the whole, not
-            exactly one BOS, or no end-of-turn token after the answer.
+            exactly one BOS, or no end-of-turn token after an answer; or if a conversation does not
+            alternate between user and assistant up to an answer.
     """
-    examples: list[Example] = []
-    too_long = 0
-    for row in rows:
-        prompt = prompt_ids(tokenizer, row["instruction"])
-        rendered: str = tokenizer.apply_chat_template(
-            [
-                {"role": "user", "content": row["instruction"]},
-                {"role": "assistant", "content": row["output"]},
-            ],
-            tokenize=False,
+    encoded = [encode_row(tokenizer, row) for row in rows]
+    examples = [example for example in encoded if len(example["input_ids"]) <= max_length]
+    return examples, len(encoded) - len(examples)
+
+
+def encode_row(tokenizer: Any, row: Mapping[str, Any]) -> Example:
+    """Encode one row, however long; see :func:`encode_rows`."""
+    messages = _messages(row)
+    ids = _render(tokenizer, messages)
+    labels = [IGNORED] * len(ids)
+    for turn in range(1, len(messages), 2):
+        prompt = _render(tokenizer, messages[:turn], answer_next=True)
+        last = turn + 1 == len(messages)
+        whole = ids if last else _render(tokenizer, messages[: turn + 1])
+        if ids[: len(whole)] != whole:
+            raise UserError(
+                f"The chat template of {_name(tokenizer)} renders a conversation otherwise when "
+                "it goes on, so the loss cannot be limited to the answers. Mend the template."
+            )
+        _check(tokenizer, prompt, whole)
+        labels[len(prompt) : len(whole)] = whole[len(prompt) :]
+    return Example(input_ids=ids, labels=labels)
+
+
+def _messages(row: Mapping[str, Any]) -> list[dict[str, str]]:
+    if "messages" not in row:
+        return [
+            {"role": "user", "content": row["instruction"]},
+            {"role": "assistant", "content": row["output"]},
+        ]
+    messages = [{"role": said["role"], "content": said["content"]} for said in row["messages"]]
+    expected = ["user", "assistant"] * (len(messages) // 2)
+    if not messages or [said["role"] for said in messages] != expected:
+        raise UserError(
+            f"Conversation {row.get('id', '?')} does not alternate between user and assistant, "
+            "beginning with the user and ending with an answer. Mend the row."
         )
-        ids = list(tokenizer(rendered, add_special_tokens=False)["input_ids"])
-        _check(tokenizer, prompt, ids)
-        if len(ids) > max_length:
-            too_long += 1
-            continue
-        examples.append(Example(input_ids=ids, labels=[IGNORED] * len(prompt) + ids[len(prompt) :]))
-    return examples, too_long
+    return messages
+
+
+def _render(
+    tokenizer: Any, messages: list[dict[str, str]], *, answer_next: bool = False
+) -> list[int]:
+    rendered: str = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=answer_next
+    )
+    return list(tokenizer(rendered, add_special_tokens=False)["input_ids"])
+
+
+def _name(tokenizer: Any) -> str:
+    return str(getattr(tokenizer, "name_or_path", "the base"))
 
 
 def _check(tokenizer: Any, prompt: list[int], ids: list[int]) -> None:
-    name = getattr(tokenizer, "name_or_path", "the base")
+    name = _name(tokenizer)
     if ids[: len(prompt)] != prompt:
         raise UserError(
             f"The chat template of {name} renders a prompt alone otherwise than before an answer, "

@@ -1,0 +1,203 @@
+"""Trainings of the embedded base in this process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from supportbot_dagster.errors import UserError
+from supportbot_dagster.training.lora import TrainingResult, TrainingSpec, train_adapter
+from tests.training.lora_runs import (
+    SETTINGS,
+    adapter_bytes,
+    conversations,
+    make_spec,
+    result_of,
+    start,
+    write_rows,
+)
+
+Runs = tuple[TrainingSpec, TrainingResult]
+
+
+def quiet(step: int, steps: int, figures: dict[str, float]) -> None:
+    """Say nothing."""
+
+
+def train(spec: TrainingSpec) -> TrainingResult:
+    return train_adapter(spec, quiet)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    spec = make_spec(tmp_path_factory.mktemp("plain"))
+    return spec, train(spec)
+
+
+def losses(result: TrainingResult) -> list[float]:
+    return [entry["loss"] for entry in result.curve if "loss" in entry]
+
+
+def test_it_learns_and_tells(plain: Runs) -> None:
+    spec, result = plain
+    assert result.steps == 12, "22 rows in updates of 4, twice"
+    assert result.rows == 22
+    assert result.candidates[0].step == 0
+    assert [one.step for one in result.candidates] == [0, 2, 4, 6, 8, 10, 12]
+    assert all(one.seen == 6 for one in result.candidates)
+    assert result.validation_loss is not None
+    assert result.validation_loss < 0.8 * result.candidates[0].eval_loss
+    assert result.train_loss < 0.8 * losses(result)[0]
+    assert (result.precision, result.packed, result.processes) == ("fp32", False, 1)
+    written = result_of(spec)
+    assert written["chosen_step"] == result.chosen_step
+    assert sorted(path.name for path in Path(spec.out_dir).iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "training.json",
+    ]
+
+
+def test_the_adapter_is_that_of_the_chosen_checkpoint(plain: Runs) -> None:
+    spec, result = plain
+    kept = Path(spec.work_dir) / "candidates"
+    of = {one.step: one for one in result.candidates}
+    chosen = (kept / f"step-{result.chosen_step}" / "adapter_model.safetensors").read_bytes()
+    assert adapter_bytes(spec) == chosen
+    assert result.validation_loss == of[result.chosen_step].eval_loss
+    others = {(path / "adapter_model.safetensors").read_bytes() for path in kept.iterdir()}
+    assert len(others) == 6, "every checkpoint has an adapter of its own"
+
+
+def test_a_seed_gives_the_same_bytes_twice(plain: Runs, tmp_path: Path) -> None:
+    spec, result = plain
+    again = make_spec(tmp_path / "again")
+    assert train(again).curve == result.curve
+    assert adapter_bytes(again) == adapter_bytes(spec)
+    other = make_spec(tmp_path / "other", settings=replace(SETTINGS, seed=1))
+    train(other)
+    assert adapter_bytes(other) != adapter_bytes(spec)
+
+
+def test_a_finished_run_is_not_trained_again(plain: Runs) -> None:
+    spec, result = plain
+    weights = adapter_bytes(spec)
+    again = train(spec)
+    assert again.resumed_from == result.steps
+    assert (again.curve, again.validation_loss) == (result.curve, result.validation_loss)
+    assert adapter_bytes(spec) == weights
+
+
+def test_laying_rows_end_to_end_changes_nothing_but_rounding(plain: Runs, tmp_path: Path) -> None:
+    _, result = plain
+    packed = train(make_spec(tmp_path, settings=replace(SETTINGS, packing="on")))
+    assert packed.packed
+    assert losses(packed) == pytest.approx(losses(result), rel=1e-3)
+
+
+def test_computing_activations_twice_changes_nothing(plain: Runs, tmp_path: Path) -> None:
+    _, result = plain
+    again = train(make_spec(tmp_path, settings=replace(SETTINGS, gradient_checkpointing="on")))
+    assert again.gradient_checkpointing
+    assert losses(again) == pytest.approx(losses(result), rel=1e-4)
+
+
+def test_training_stops_when_the_validation_loss_is_flat(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, learning_rate=1e-12, early_stopping_patience=2)
+    spec = make_spec(tmp_path, settings=settings)
+    result = train(spec)
+    assert result.stopped_early
+    assert result.steps == 4
+    assert result.candidates[-1].step == 4
+    again = train(spec)
+    assert (again.steps, again.stopped_early) == (4, True), "nor does a later run go on"
+    assert again.curve == result.curve
+
+
+@pytest.mark.parametrize(
+    ("rate", "precision"), [(30.0, "fp32"), (1e30, "fp32")], ids=["diverges", "overflows"]
+)
+def test_an_absurd_learning_rate_fails_with_the_reason(
+    tmp_path: Path, rate: float, precision: str
+) -> None:
+    spec = make_spec(tmp_path, settings=replace(SETTINGS, learning_rate=rate, precision=precision))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"diverges|not a number") as caught:
+            train(spec)
+        assert "Lower model.training.learning_rate" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert not Path(spec.out_dir).exists()
+
+
+def test_the_command_ends_with_two_and_one_line(tmp_path: Path) -> None:
+    process = start(make_spec(tmp_path, settings=replace(SETTINGS, learning_rate=1e30)))
+    _, said = process.communicate()
+    assert process.returncode == 2
+    assert "Traceback" not in said
+    assert "error: The loss" in said.splitlines()[-1]
+
+
+def test_follow_ups_are_trained_on_top_of_the_first_stage(tmp_path: Path) -> None:
+    talks = [*conversations(9), *conversations(2, "validation"), *conversations(3, "test")]
+    spec = make_spec(tmp_path, followup_file=write_rows(tmp_path / "talks.jsonl", talks))
+    result = train(spec)
+    assert result.followup is not None
+    assert (result.rows, result.followup.rows) == (22, 9)
+    assert result.followup.candidates[0].seen == 8, "held-out questions and conversations"
+    first = Path(spec.work_dir) / "first_stage"
+    before, after = (
+        load_file(folder / "adapter_model.safetensors") for folder in (first, Path(spec.out_dir))
+    )
+    assert result_of(replace(spec, out_dir=str(first)))["chosen_step"] == result.chosen_step
+    moved = sum(float(np.square(after[name] - before[name]).sum()) for name in before) ** 0.5
+    size = sum(float(np.square(value).sum()) for value in before.values()) ** 0.5
+    assert 0 < moved < 0.5 * size, "it goes on from the first adapter, not from nothing"
+    still = replace(
+        spec,
+        out_dir=str(tmp_path / "still"),
+        settings=replace(SETTINGS, followup_rate_share=1e-12),
+    )
+    frozen = train(replace(still, work_dir=spec.work_dir + "-still"))
+    assert frozen.followup is not None
+    start_of = [one.followup.candidates[0].eval_loss for one in (result, frozen) if one.followup]
+    assert start_of[0] == start_of[1]
+    kept = load_file(tmp_path / "still" / "adapter_model.safetensors")
+    assert all(np.allclose(kept[name], before[name], atol=1e-6) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"packing": "maybe"}, "packing is 'maybe'. Known: auto, on, off"),
+        ({"load_in_4bit": True}, "needs an NVIDIA GPU"),
+        ({"max_length": 5}, "holds no row of at most 5 tokens"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        train(make_spec(tmp_path, settings=replace(SETTINGS, **changes)))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no adapter_config\.json"):
+        train(make_spec(tmp_path, adapter_dir=str(tmp_path / "none")))
+
+
+def test_a_specification_of_before_is_read(tmp_path: Path) -> None:
+    old = make_spec(tmp_path).to_dict()
+    for name in ("adapter_dir", "followup_file", "registered_model", "model_alias"):
+        del old[name]
+    for name in ("packing", "eval_rows", "precision", "load_in_4bit"):
+        del old["settings"][name]
+    (tmp_path / "spec.json").write_text(json.dumps(old))
+    spec = TrainingSpec.from_file(tmp_path / "spec.json")
+    assert (spec.followup_file, spec.settings.packing) == ("", "auto")
