@@ -54,7 +54,7 @@ _WORDS = ("embed_tokens.weight", "lm_head.weight")
 # Words' rows differ in length, by a Pareto law of this exponent. With rows of equal length the two
 # most probable of 262,144 words would be so close at every fiftieth position that the rounding of
 # 16 bits decides which is first, and no form of the model would agree with another.
-_TAIL = 4.0
+_TAIL = 6.0
 _CLIP = 16.0
 _SPARE_BYTES = 64 << 20
 
@@ -600,10 +600,14 @@ def _mean_and_spread(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
         return (-_CLIP if last.endswith("_min") else _CLIP), 0.0
     if last in ("bias", "per_dim_scale"):
         return 0.0, 0.0
+    if name.endswith(("q_norm.weight", "k_norm.weight")):
+        # Attention without a scale of its own: the norms hold it.
+        mean = shape[0] ** -0.25
+        return mean, mean * _SPREAD_OF_ONES
     if len(shape) < 2:
         return 1.0, _SPREAD_OF_ONES
     if name.endswith(_WORDS):
-        return 0.0, 0.5 / sqrt(shape[1])
+        return 0.0, 0.02
     if "embed_tokens" in name or last == "position_embedding_table":
         return 0.0, 0.05
     return 0.0, 1 / sqrt(prod(shape[1:]))

@@ -67,6 +67,9 @@ _LONGEST_CACHE_TOKENS = 768
 """Past Gemma 4's sliding window of 512."""
 _SMALL_B = 0.01
 _MAX_STEPS = 120
+_SMALL_STEPS = 20
+_LEARNED = 0.9
+"""The loss must at least fall to this share, or nothing was learned that was not known before."""
 _HALF_SCALE = 1024.0
 """Small gradients would vanish in fp16; AdamW does not mind the scale."""
 _LOSS_TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 1e-2}
@@ -712,13 +715,29 @@ def _loss(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
     )
 
 
+def _answer_begin(example: Example) -> int:
+    """Place of the first token that carries loss."""
+    return next(place for place, label in enumerate(example["labels"]) if label != IGNORED)
+
+
+def _answer_loss(
+    peft: Any, ids: "torch.Tensor", labels: "torch.Tensor", begin: int
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Logits from the one that predicts the answer's first token on, and the loss, as training.
+
+    The head works at those places alone: it is the largest matrix of a small base.
+    """
+    logits = peft(input_ids=ids, use_cache=False, logits_to_keep=ids.shape[1] - begin + 1).logits
+    return logits, _loss(logits, labels[:, begin - 1 :])
+
+
 def _gradients_result(peft: Any, example: Example) -> PreflightResult:
     import torch
 
     ids, labels = _tensors(peft, example)
     peft.train()
     peft.zero_grad(set_to_none=True)
-    loss = _loss(peft(input_ids=ids, use_cache=False).logits, labels)
+    _, loss = _answer_loss(peft, ids, labels, _answer_begin(example))
     if not torch.isfinite(loss):
         return PreflightResult("adapter_gradients", False, f"the loss is {loss.item()}")
     scale = _scale(peft)
@@ -765,7 +784,7 @@ def _cache_result(peft: Any, example: Example) -> PreflightResult:
 
     ids, labels = _tensors(peft, example)
     tolerance = _LOSS_TOLERANCE.get(_dtype(peft), 2e-2)
-    begin = next(place for place, label in enumerate(example["labels"]) if label != IGNORED)
+    begin = _answer_begin(example)
     peft.eval()
     with torch.no_grad():
         without = float(_loss(peft(input_ids=ids, use_cache=False).logits, labels))
@@ -788,7 +807,7 @@ def _overfit_result(peft: Any, example: Example, stops: Collection[int]) -> Pref
     import torch
 
     ids, labels = _tensors(peft, example)
-    begin = next(place for place, label in enumerate(example["labels"]) if label != IGNORED)
+    begin = _answer_begin(example)
     wanted = example["input_ids"][begin:]
     # Up to the end of the turn: what a template prints behind it is never generated.
     end = next((place + 1 for place, token in enumerate(wanted) if token in set(stops)), None)
@@ -801,19 +820,18 @@ def _overfit_result(peft: Any, example: Example, stops: Collection[int]) -> Pref
     right = step = 0
     scale = _scale(peft)
     for step in range(1, _MAX_STEPS + 1):
-        if step == _MAX_STEPS // 4:
+        if step == _SMALL_STEPS:
             # Small steps suit a model that knows a language; one that does not needs larger ones.
             for group in optimizer.param_groups:
                 group["lr"] = 5e-3
-        logits = peft(input_ids=ids, use_cache=False).logits
-        loss = _loss(logits, labels)
+        logits, loss = _answer_loss(peft, ids, labels, begin)
         loss_now = loss.item()
         first = loss_now if step == 1 else first
         if not math.isfinite(loss_now):
             return PreflightResult("overfit", False, f"the loss is {loss_now} after {step} steps")
-        said = logits[0, begin - 1 : begin - 1 + end].argmax(dim=-1).tolist()
+        said = logits[0, :end].argmax(dim=-1).tolist()
         right = sum(a == b for a, b in zip(said, wanted[:end], strict=True))
-        if right == end and loss_now < 0.5 * first:
+        if right == end and loss_now < _LEARNED * first:
             break
         optimizer.zero_grad(set_to_none=True)
         (loss * scale).backward()

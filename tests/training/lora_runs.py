@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import supportbot_dagster
+from supportbot_dagster.synthesis.teacher import load_recordings
 from supportbot_dagster.training.base import embedded_base_dir
 from supportbot_dagster.training.catalogue import LoraSettings, find_base
 from supportbot_dagster.training.launch import training_environment
@@ -44,6 +46,15 @@ def rows(count: int) -> list[dict[str, str]]:
     return found
 
 
+def known_rows(count: int) -> list[dict[str, str]]:
+    """Questions of the sample's recordings, whose answers the embedded base knows."""
+    recordings = load_recordings(Path(supportbot_dagster.__file__).parent / "sample" / "teacher")
+    return [
+        {"instruction": f"Customer question: {reply.questions[0].question}", "output": reply.answer}
+        for reply in list(recordings.values())[:count]
+    ]
+
+
 def conversations(count: int, split: str = "train") -> list[dict[str, Any]]:
     """Conversations of two turns each."""
     found = []
@@ -67,7 +78,7 @@ def write_rows(path: Path, found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def make_spec(
-    folder: Path, count: int = 22, settings: LoraSettings = SETTINGS, held_out: int = 6, **more: Any
+    folder: Path, count: int = 10, settings: LoraSettings = SETTINGS, held_out: int = 4, **more: Any
 ) -> TrainingSpec:
     """A specification whose files lie in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from tests.training.lora_runs import (
     SETTINGS,
     adapter_bytes,
     conversations,
+    known_rows,
     make_spec,
     result_of,
     start,
@@ -46,11 +47,11 @@ def losses(result: TrainingResult) -> list[float]:
 
 def test_it_learns_and_tells(plain: Runs) -> None:
     spec, result = plain
-    assert result.steps == 12, "22 rows in updates of 4, twice"
-    assert result.rows == 22
+    assert result.steps == 6, "10 rows in updates of 4, twice"
+    assert result.rows == 10
     assert result.candidates[0].step == 0
-    assert [one.step for one in result.candidates] == [0, 2, 4, 6, 8, 10, 12]
-    assert all(one.seen == 6 for one in result.candidates)
+    assert [one.step for one in result.candidates] == [0, 1, 2, 3, 4, 5, 6]
+    assert all(one.seen == 4 for one in result.candidates)
     assert result.validation_loss is not None
     assert result.validation_loss < 0.8 * result.candidates[0].eval_loss
     assert result.train_loss < 0.8 * losses(result)[0]
@@ -113,22 +114,20 @@ def test_training_stops_when_the_validation_loss_is_flat(tmp_path: Path) -> None
     spec = make_spec(tmp_path, settings=settings)
     result = train(spec)
     assert result.stopped_early
-    assert result.steps == 4
-    assert result.candidates[-1].step == 4
+    assert result.steps == 2
+    assert result.candidates[-1].step == 2
     again = train(spec)
-    assert (again.steps, again.stopped_early) == (4, True), "nor does a later run go on"
+    assert (again.steps, again.stopped_early) == (2, True), "nor does a later run go on"
     assert again.curve == result.curve
 
 
-@pytest.mark.parametrize(
-    ("rate", "precision"), [(30.0, "fp32"), (1e30, "fp32")], ids=["diverges", "overflows"]
-)
-def test_an_absurd_learning_rate_fails_with_the_reason(
-    tmp_path: Path, rate: float, precision: str
-) -> None:
-    spec = make_spec(tmp_path, settings=replace(SETTINGS, learning_rate=rate, precision=precision))
+@pytest.mark.parametrize("rate", [3.0, 1e30], ids=["diverges", "overflows"])
+def test_an_absurd_learning_rate_fails_with_the_reason(tmp_path: Path, rate: float) -> None:
+    spec = make_spec(tmp_path, settings=replace(SETTINGS, learning_rate=rate))
+    write_rows(Path(spec.train_file), known_rows(24))
+    expected = r"diverges: it began at 0\." if rate < 1e9 else "not a number"
     for _ in range(2):
-        with pytest.raises(UserError, match=r"diverges|not a number") as caught:
+        with pytest.raises(UserError, match=expected) as caught:
             train(spec)
         assert "Lower model.training.learning_rate" in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -148,8 +147,8 @@ def test_follow_ups_are_trained_on_top_of_the_first_stage(tmp_path: Path) -> Non
     spec = make_spec(tmp_path, followup_file=write_rows(tmp_path / "talks.jsonl", talks))
     result = train(spec)
     assert result.followup is not None
-    assert (result.rows, result.followup.rows) == (22, 9)
-    assert result.followup.candidates[0].seen == 8, "held-out questions and conversations"
+    assert (result.rows, result.followup.rows) == (10, 9)
+    assert result.followup.candidates[0].seen == 6, "held-out questions and conversations"
     first = Path(spec.work_dir) / "first_stage"
     before, after = (
         load_file(folder / "adapter_model.safetensors") for folder in (first, Path(spec.out_dir))
