@@ -118,7 +118,12 @@ def build(house: House) -> list[dg.AssetsDefinition]:
     )
     def base_model(context: dg.AssetExecutionContext, store: ArtifactStore) -> dg.Output[Artifact]:
         with store.staging("base_model") as folder:
-            origin = fetch_base(base, folder)
+            snapshot = fetch_base(
+                base,
+                folder,
+                work_dir=store.work_dir("base_model", base.revision),
+                progress=log_progress(context),
+            )
             artifact = store.publish(
                 folder,
                 manifest(
@@ -126,16 +131,17 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                     inputs={},
                     parameters={
                         "base": base.key,
-                        "revision": base.revision,
+                        "revision": snapshot.commit or base.revision,
                         "files": {entry.path: entry.sha256 for entry in store.describe(folder)},
                     },
                 ),
             )
+        store.clear_work("base_model", base.revision)
         return artifact_output(
             artifact,
             {
                 "base": base.title,
-                "origin": origin,
+                "origin": snapshot.origin,
                 "licence": base.licence,
                 "obligations": base.obligations,
             },

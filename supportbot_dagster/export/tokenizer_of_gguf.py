@@ -1,7 +1,7 @@
 """Tokenizers in the Hugging Face layout, made of the vocabulary inside a GGUF.
 
-What lives here: writing ``tokenizer.json``, ``tokenizer_config.json`` and the published chat template
-of Gemma 4 and of Llama 3.1 and 3.2 from what the toolchain unpacks. What does not: the toolchain
+What lives here: writing ``tokenizer.json``, ``tokenizer_config.json`` and the published chat
+template of Gemma 4 and of Llama 3.1 and 3.2 from what the toolchain unpacks. What does not: it
 (:mod:`supportbot_dagster.export.toolchain`) and models with such a tokenizer
 (:mod:`supportbot_dagster.export.random_model`).
 
@@ -9,8 +9,8 @@ A GGUF holds the pieces and the merges of a tokenizer, but not how text is cut b
 its special tokens are for. Both are added here from what is published:
 
 - Gemma 4: ``transformers.models.gemma.tokenization_gemma``, the class that the published
-  configuration names: spaces become ``▁``, one byte-pair encoding over the whole text, bytes for what
-  is unknown.
+  configuration names: spaces become ``▁``, one byte-pair encoding over the whole text, bytes for
+  what is unknown.
 - Llama 3: the regular expression that llama.cpp keeps for the pre-tokenizer ``llama-bpe``
   (``src/llama-vocab.cpp``), bytes as visible letters, a word that is one piece taken whole. The
   vocabulary in the toolchain is that of Llama 3; 3.1 and 3.2 gave names to four of its reserved
@@ -27,9 +27,9 @@ from supportbot_dagster.export.gguf_file import GgufHeader, read_header
 from supportbot_dagster.export.toolchain import (
     GEMMA4_TEMPLATE,
     GEMMA4_VOCABULARY,
+    LLAMA3_VOCABULARY,
     LLAMA31_TEMPLATE,
     LLAMA32_TEMPLATE,
-    LLAMA3_VOCABULARY,
 )
 
 _CONTROL, _USER_DEFINED = 3, 4  # llama_token_type of include/llama.h

@@ -8,7 +8,7 @@ does not: training (:mod:`supportbot_dagster.training.lora`), the list of device
 Formulas. A weight that takes part costs 2 operations a token forward and 2 backward, through the
 activations alone, for frozen weights need no gradient; gradient checkpointing, for a GPU without
 room for the activations, adds a second forward pass. Embeddings are looked up, not multiplied, and
-the head works at answer positions only. Memory is the weights, the adapter with its gradient and
+the head works at answer positions only. An evaluation costs the forward pass of its rows. Memory is the weights, the adapter with its gradient and
 two AdamW moments in 32 bit, what a micro-batch keeps for the backward pass, and the logits of its
 answers.
 """
@@ -27,6 +27,7 @@ import yaml
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.training.catalogue import Base, LoraSettings
 from supportbot_dagster.training.encode import IGNORED, encode_rows
+from supportbot_dagster.training.lora import CHECKPOINTS_PER_RUN
 
 THIS_CPU = "this CPU"
 """Name of the device whose speed is measured rather than looked up."""
@@ -110,7 +111,7 @@ class Estimate:
 
     Args:
         device: its name.
-        hours: wall clock of the training alone.
+        hours: wall clock of the training with its evaluations.
         usd: price of those hours.
         memory_gib: peak of the device's memory with the base in 16 bit (32 on a CPU).
         fits: whether nine tenths of the device hold it.
@@ -174,9 +175,21 @@ class TrainingPlan:
 
 
 def make_plan(
-    base: Base, base_dir: Path, rows: Sequence[Mapping[str, Any]], settings: LoraSettings
+    base: Base,
+    base_dir: Path,
+    rows: Sequence[Mapping[str, Any]],
+    settings: LoraSettings,
+    *,
+    validation_rows: int = 0,
 ) -> TrainingPlan:
     """Count tokens with the base's own tokenizer and estimate the rest.
+
+    Args:
+        base: the catalogue's entry.
+        base_dir: its snapshot; the weights are not read.
+        rows: of the train split.
+        settings: of the adapter.
+        validation_rows: number of rows of the validation split, which take time as well.
 
     Raises:
         UserError: if the base's chat template does not fit (see
@@ -197,6 +210,9 @@ def make_plan(
         * settings.epochs
     )
     needed = 2.0 * settings.epochs * (shape.multiplied * tokens + shape.head * answer_tokens)
+    # Evaluations, the one at the start included, as passes over the train split.
+    looked_at = min(validation_rows, settings.eval_rows or validation_rows)
+    looks = (CHECKPOINTS_PER_RUN + 1) * looked_at / max(1, len(examples))
     batch_tokens = settings.batch_size * sum(lengths) / max(1, len(lengths))
     speed = measure_cpu(shape, max(32, min(512, round(batch_tokens))))
     devices = (Device(THIS_CPU, speed * CPU_SHARE, 0, 0.0), *gpu_devices())
@@ -227,12 +243,13 @@ def make_plan(
         # Rows of like length share a batch, so that padding is hardly more than the rounding.
         padded = sum(math.ceil(length / PADDING[on_gpu]) * PADDING[on_gpu] for length in lengths)
         forward = 2.0 * settings.epochs * (shape.multiplied * padded + shape.head * answer_tokens)
+        looking = 2.0 * looks * (shape.multiplied * padded + shape.head * answer_tokens)
         full, again = memory(device, in_4_bit=False)
         small, small_again = memory(device, in_4_bit=True)
         if settings.load_in_4bit:
             again = small_again
         # Forward, backward through the activations, and with checkpointing forward again.
-        hours = forward * (3 if again else 2) / device.flops / 3600
+        hours = (forward * (3 if again else 2) + looking) / device.flops / 3600
         return Estimate(
             device=device.name,
             hours=round(hours, 4),

@@ -54,6 +54,40 @@ def test_only_the_answer_and_the_end_of_turn_carry_loss(tokenizer: Callable[...,
         assert labels[-1] == loaded.eos_token_id, "the end is learned"
 
 
+def test_every_answer_of_a_conversation_is_learned(tokenizer: Callable[..., Any]) -> None:
+    loaded = tokenizer()
+    said = ["My view is gone", "Is it archived?", "Yes", "Open the archive and restore it."]
+    roles = ["user", "assistant"] * 2
+    messages = [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]
+    (example,), too_long = encode_rows(loaded, [{"id": "1", "messages": messages}], 512)
+    assert too_long == 0
+    learned = loaded.decode([label for label in example["labels"] if label != IGNORED])
+    assert learned == f"{said[1]}<|end|>{said[3]}<|end|>"
+    assert example["labels"].count(loaded.eos_token_id) == 2
+    whole = loaded.apply_chat_template(messages, tokenize=False)
+    assert loaded.decode(example["input_ids"]) == whole
+
+
+@pytest.mark.parametrize(
+    "roles", [["user"], ["assistant", "user"], ["user", "assistant", "user"], [], ["user"] * 2]
+)
+def test_a_conversation_that_does_not_alternate_is_refused(
+    tokenizer: Callable[..., Any], roles: list[str]
+) -> None:
+    row = {"id": "t-7", "messages": [{"role": role, "content": "Hi"} for role in roles]}
+    with pytest.raises(UserError, match="Conversation t-7 does not alternate"):
+        encode_rows(tokenizer(), [row], 512)
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused(tokenizer: Callable[..., Any]) -> None:
+    template = POCKET.replace(
+        "{{ bos_token }}", "{{ bos_token }}{% if messages | length > 2 %}Go on. {% endif %}"
+    )
+    messages = [{"role": role, "content": "Hi"} for role in ["user", "assistant"] * 2]
+    with pytest.raises(UserError, match="otherwise when it goes on"):
+        encode_rows(tokenizer(template), [{"messages": messages}], 512)
+
+
 def test_rows_that_are_too_long_are_left_out_whole_and_counted(
     tokenizer: Callable[..., Any],
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from tests.training.lora_runs import (
     start,
     write_rows,
 )
+
+pytestmark = pytest.mark.slow
 
 Runs = tuple[TrainingSpec, TrainingResult]
 
@@ -157,13 +160,17 @@ def test_follow_ups_are_trained_on_top_of_the_first_stage(tmp_path: Path) -> Non
     moved = sum(float(np.square(after[name] - before[name]).sum()) for name in before) ** 0.5
     size = sum(float(np.square(value).sum()) for value in before.values()) ** 0.5
     assert 0 < moved < 0.5 * size, "it goes on from the first adapter, not from nothing"
+    work = tmp_path / "still-work"
+    shutil.copytree(first, work / "first_stage")
     still = replace(
         spec,
         out_dir=str(tmp_path / "still"),
+        work_dir=str(work),
         settings=replace(SETTINGS, followup_rate_share=1e-12),
     )
-    frozen = train(replace(still, work_dir=spec.work_dir + "-still"))
+    frozen = train(still)
     assert frozen.followup is not None
+    assert not (work / "first_work").exists(), "a finished first stage is not trained again"
     start_of = [one.followup.candidates[0].eval_loss for one in (result, frozen) if one.followup]
     assert start_of[0] == start_of[1]
     kept = load_file(tmp_path / "still" / "adapter_model.safetensors")

@@ -34,6 +34,15 @@ def test_a_half_written_one_does_not_count(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path) is None
 
 
+def test_each_of_several_processes_must_have_left_its_state(tmp_path: Path) -> None:
+    older, newer = checkpoint(tmp_path, 10), checkpoint(tmp_path, 20)
+    for path, ranks in ((older, (0, 1)), (newer, (0,))):
+        for rank in ranks:
+            (path / f"rng_state_{rank}.pth").write_bytes(b"x")
+    assert last_checkpoint(tmp_path, processes=2) == older
+    assert last_checkpoint(tmp_path) == newer
+
+
 def test_only_tokens_with_loss_are_counted() -> None:
     assert completion_tokens([-100, -100, 5, 0, 7]) == 3
     assert completion_tokens([]) == 0

@@ -172,6 +172,21 @@ def test_every_device_is_estimated_and_costs_follow_the_hours(
     assert hours == sorted(hours, reverse=True)
 
 
+def test_evaluations_take_time_as_well(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "measure_cpu", lambda *_: 1e3)
+
+    def hours(validation_rows: int, eval_rows: int = 256) -> float:
+        settings = replace(SETTINGS, eval_rows=eval_rows)
+        plan = make_plan(POCKET, model, ROWS, settings, validation_rows=validation_rows)
+        return plan.estimates[0].hours
+
+    alone = hours(0)
+    # Three epochs forward and backward are six passes; seven evaluations of half as many rows.
+    assert hours(35) / alone == pytest.approx(1 + 7 * 0.5 / 6)
+    assert hours(7000, eval_rows=35) == hours(35)
+    assert hours(70, eval_rows=0) / alone == pytest.approx(1 + 7 / 6)
+
+
 def test_prices_are_data_with_their_source() -> None:
     for device in gpu_devices():
         assert device.usd_per_hour > 0

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.export.random_model import build_random_model
+from supportbot_dagster.export.toolchain import converter
 from supportbot_dagster.training import preflight as preflight_module
-from supportbot_dagster.training.base import embedded_base_dir
+from supportbot_dagster.training.base import BASE_DIR_VARIABLE, embedded_base_dir, fetch_base
 from supportbot_dagster.training.catalogue import Base, LoraSettings, find_base
 from supportbot_dagster.training.chat_template import POCKET, write_template
 from supportbot_dagster.training.encode import encode_rows
+from supportbot_dagster.training.plan import make_plan
 from supportbot_dagster.training.pocket_tokenizer import train_tokenizer
 from supportbot_dagster.training.preflight import (
     RESULTS,
@@ -199,6 +202,7 @@ def write_rows(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own_it_says_the_same(tmp_path: Path) -> None:
     told: list[tuple[str, int, int | None]] = []
     report = preflight_apart(
@@ -216,6 +220,7 @@ def test_in_a_process_of_its_own_it_says_the_same(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(folder: Path) -> tuple[int, ...]:
         raise UserError("The tokenizer's hash is unknown.")
@@ -502,3 +507,40 @@ def test_a_report_that_did_not_pass_or_lacks_a_result_is_refused() -> None:
         require_passed(partial.to_dict())
     with pytest.raises(UserError, match="is no preflight report"):
         require_passed({"results": 3})
+
+
+# --- the true architectures with their tokenizers and published chat templates ---
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Path:
+    try:
+        return converter()
+    except UserError as error:
+        if "could not be fetched" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["gemma-4-e2b", "llama-3.2-1b", "llama-3.1-8b"])
+def test_a_small_model_of_each_true_architecture_passes(
+    key: str, toolchain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it comes from a folder: with the published template, which is replaced on the way."""
+    base = find_base(key)
+    published = build_random_model(key, tmp_path / "published", toolchain=toolchain)
+    monkeypatch.setenv(BASE_DIR_VARIABLE, str(published))
+    template = by_name(token_results(base, published, ROWS[:4], SETTINGS, runtime)[0])["template"]
+    assert "not the plain one" in template.detail
+    folder = tmp_path / "base"
+    fetch_base(base, folder)
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    stops = tuple(tokenizer.convert_tokens_to_ids(list(base.ollama.stops)))
+    report = preflight(base, folder, ROWS[::4], SETTINGS, runtime=lambda _: stops)
+    assert report.failures == ""
+    plan = make_plan(base, folder, ROWS[:8], SETTINGS)
+    layers = by_name(report.results)["adapter_layers"].detail
+    assert layers.startswith(f"{plan.adapted_layers} of {plan.adapted_layers} layers")
