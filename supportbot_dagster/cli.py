@@ -10,6 +10,7 @@ Bad input ends in one line on standard error and exit code 2, without a tracebac
 import json
 import os
 import sqlite3
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -186,6 +187,9 @@ def review(
     verdicts = VerdictStore(settings.verdicts)
     verdicts.check_writable()
     page = create_app(from_records(records), verdicts, product=loaded.name, reviewer=_user_name())
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        # Dagster gives SIGTERM what SIGINT has, and a shell's background jobs ignore that.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with listening(page, port) as (server, address):
         print(f"review of {chosen} on {address} (Ctrl-C ends)", flush=True)
         server.serve_forever()

@@ -150,6 +150,7 @@ def build(house: House) -> list[dg.AssetsDefinition]:
     @dg.asset(
         description="Steps, tokens, memory, hours and cost of the training, before any of it is "
         "spent, and a preflight on the real base and a few rows.",
+        pool="gpu",
         **house.common(
             group="model",
             kinds={"json"},
@@ -164,7 +165,8 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         store: ArtifactStore,
     ) -> dg.Output[Artifact]:
         rows = [row.to_dict() for row in read_split(merged_dataset.path, "train")]
-        plan = make_plan(base, base_model.path, rows, settings)
+        held_out = len(read_split(merged_dataset.path, "validation"))
+        plan = make_plan(base, base_model.path, rows, settings, validation_rows=held_out)
         progress = log_progress(context)
         report = preflight_apart(
             base,
@@ -222,6 +224,10 @@ def build(house: House) -> list[dg.AssetsDefinition]:
     ) -> dg.Output[Artifact]:
         require_passed(training_plan.read_json(REPORT))
         chosen = replace(settings, **config.given())
+        if chosen != settings:
+            context.log.warning(
+                "The run's config changes settings, so training_plan is of another training."
+            )
         follow_ups = (
             store.read_rows("followup_conversations", context.partition_key) or []
             if product.model.second_stage

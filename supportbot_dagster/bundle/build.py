@@ -213,6 +213,7 @@ def _template_values(product: Product, base: Base, settings: BotSettings) -> dic
         "question_prefix": settings.question_prefix,
         "sample_question": _SAMPLE_QUESTION,
         "serving": product.serving,
+        "min_ollama": base.ollama.minimum_version,
         "markers": settings.refusal_markers,
         "openings": settings.openings,
         "threshold": threshold,

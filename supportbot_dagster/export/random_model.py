@@ -116,17 +116,16 @@ def tensor_shapes(model_dir: Path) -> dict[str, tuple[int, ...]]:
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if model.config.tie_word_embeddings:
         shapes.pop("lm_head.weight", None)
-    for layer in _sharing_layers(model):
+    for layer in _key_sharing(model):
         # Published with keys and values of its own, which nothing reads.
-        name = layer.removesuffix("q_proj.weight")
-        kind = shapes[f"{name}q_norm.weight"]
+        width = shapes[f"{layer}.q_norm.weight"]
         like = next(
-            other.removesuffix("k_norm.weight")
-            for other, found in shapes.items()
-            if other.endswith("self_attn.k_norm.weight") and found == kind
+            name.removesuffix(".k_norm.weight")
+            for name, found in shapes.items()
+            if name.endswith(".self_attn.k_norm.weight") and found == width
         )
         for part in ("k_proj", "v_proj", "k_norm"):
-            shapes[f"{name}{part}.weight"] = shapes[f"{like}{part}.weight"]
+            shapes[f"{layer}.{part}.weight"] = shapes[f"{like}.{part}.weight"]
     return shapes
 
 
@@ -198,10 +197,10 @@ def random_adapter(
     return out_dir
 
 
-def _sharing_layers(model: Any) -> list[str]:
-    """Query weights of the layers of a Gemma 4 that take keys and values from another one."""
+def _key_sharing(model: Any) -> list[str]:
+    """Attention of the layers of a Gemma 4 that take keys and values from another one."""
     return [
-        f"{name}.q_proj.weight"
+        name
         for name, module in model.named_modules()
         if getattr(module, "is_kv_shared_layer", False) and hasattr(module, "q_proj")
     ]

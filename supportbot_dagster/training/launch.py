@@ -1,11 +1,27 @@
-"""The environment of a training process.
+"""How a training process is started.
 
-What lives here: settings that must be in place before the process starts. What does not: the
-process (``python -m supportbot_dagster.training``).
+What lives here: the command, and settings that must be in place before the process starts. What
+does not: the process (``python -m supportbot_dagster.training``).
 """
 
 import os
 import sys
+from pathlib import Path
+
+
+def training_command(spec_file: Path, processes: int = 1) -> list[str]:
+    """The command of a training.
+
+    Args:
+        spec_file: specification as JSON.
+        processes: on this machine, one for each GPU; several share the rows of each update. Over
+            several machines start the same module with ``torchrun`` or ``accelerate launch`` there.
+    """
+    alone = [sys.executable, "-m", "supportbot_dagster.training", str(spec_file)]
+    if processes == 1:
+        return alone
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    return [sys.executable, *launcher, *alone[1:]]
 
 
 def training_environment() -> dict[str, str]:

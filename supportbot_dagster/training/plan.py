@@ -8,9 +8,9 @@ does not: training (:mod:`supportbot_dagster.training.lora`), the list of device
 Formulas. A weight that takes part costs 2 operations a token forward and 2 backward, through the
 activations alone, for frozen weights need no gradient; gradient checkpointing, for a GPU without
 room for the activations, adds a second forward pass. Embeddings are looked up, not multiplied, and
-the head works at answer positions only. An evaluation costs the forward pass of its rows. Memory is the weights, the adapter with its gradient and
-two AdamW moments in 32 bit, what a micro-batch keeps for the backward pass, and the logits of its
-answers.
+the head works at answer positions only. An evaluation costs the forward pass of its rows. Memory is
+the weights, the adapter with its gradient and two AdamW moments in 32 bit, what a micro-batch keeps
+for the backward pass, and the logits of its answers.
 """
 
 import math
@@ -32,7 +32,7 @@ from supportbot_dagster.training.lora import CHECKPOINTS_PER_RUN
 THIS_CPU = "this CPU"
 """Name of the device whose speed is measured rather than looked up."""
 
-CPU_SHARE = 0.25
+CPU_SHARE = 0.33
 """How much of the speed of its own matrix products a LoRA step reaches on a CPU, the rest being
 attention, norms and the optimizer. Measured with the embedded base, whose small layers are the
 hardest to keep a processor busy with."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,17 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
 def build_wheel(*args, **kwargs):
     raise SystemExit("must not be built")
 """
+MODELS = (
+    "models/ggml-vocab-gemma-4.gguf",
+    "models/ggml-vocab-gemma-4.gguf.inp",
+    "models/ggml-vocab-gemma-4.gguf.out",
+    "models/ggml-vocab-llama-bpe.gguf",
+    "models/ggml-vocab-llama-bpe.gguf.inp",
+    "models/ggml-vocab-llama-bpe.gguf.out",
+    "models/templates/google-gemma-4-31B-it.jinja",
+    "models/templates/meta-llama-Llama-3.1-8B-Instruct.jinja",
+    "models/templates/meta-llama-Llama-3.2-3B-Instruct.jinja",
+)
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
@@ -42,6 +54,9 @@ def write_sdist(path: Path, extra: dict[str, str] | None = None) -> Path:
         "vendor/llama.cpp/gguf-py/gguf/__init__.py": "y = 2\n",
         "vendor/llama.cpp/gguf-py/tests/big.py": "unwanted\n",
         "vendor/llama.cpp/src/llama.cpp": "unwanted\n",
+        **{f"vendor/llama.cpp/{name}": f"{name}\n" for name in MODELS},
+        "vendor/llama.cpp/models/ggml-vocab-qwen2.gguf": "unwanted\n",
+        "vendor/llama.cpp/models/templates/Kimi-K2-Thinking.jinja": "unwanted\n",
         **(extra or {}),
     }
     with tarfile.open(path, "w:gz") as tar:
@@ -103,6 +118,7 @@ def test_the_converter_is_fetched_once_and_only_what_is_needed(
         "LICENSE",
         "conversion/llama.py",
         "gguf-py/gguf/__init__.py",
+        *MODELS,
         "supportbot-toolchain.json",
     }
     assert "fetch the GGUF converter" in told
@@ -125,6 +141,27 @@ def test_a_corrupted_archive_or_tree_is_replaced(index: list[str], tmp_path: Pat
     assert (toolchain.converter(cache) / "conversion" / "llama.py").is_file()
     assert downloads(index) == 2
     assert not list(cache.rglob(".*")), "nothing half-done is left"
+
+
+def test_a_tree_that_was_unpacked_when_less_was_wanted_is_unpacked_again(
+    index: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    with monkeypatch.context() as before:
+        before.setattr(toolchain, "_WANTED", (toolchain.SCRIPT, "conversion/"))
+        assert not (toolchain.converter(cache) / toolchain.GEMMA4_VOCABULARY).exists()
+    tree = toolchain.converter(cache)
+    assert all((tree / name).is_file() for name in MODELS)
+    # A version that kept no list of what it wanted.
+    stamp = tree / "supportbot-toolchain.json"
+    old = json.loads(stamp.read_text())
+    del old["wanted"]
+    old["files"] = {name: sha for name, sha in old["files"].items() if name not in MODELS}
+    stamp.write_text(json.dumps(old))
+    for name in MODELS:
+        (tree / name).unlink()
+    assert all((toolchain.converter(cache) / name).is_file() for name in MODELS)
+    assert downloads(index) == 1, "the archive was there all the time"
 
 
 def test_an_index_that_serves_another_file_is_not_believed(

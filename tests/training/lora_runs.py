@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,7 @@ import supportbot_dagster
 from supportbot_dagster.synthesis.teacher import load_recordings
 from supportbot_dagster.training.base import embedded_base_dir
 from supportbot_dagster.training.catalogue import LoraSettings, find_base
-from supportbot_dagster.training.launch import training_environment
+from supportbot_dagster.training.launch import training_command, training_environment
 from supportbot_dagster.training.spec import TrainingSpec
 
 THINGS = ("cycle", "view", "label", "team", "project", "webhook", "filter")
@@ -106,17 +104,17 @@ def result_of(spec: TrainingSpec) -> dict[str, Any]:
     return value
 
 
-def start(spec: TrainingSpec, launcher: Sequence[str] = ()) -> subprocess.Popen[str]:
-    """The public command in a process of its own; what it says comes through its ``stderr``."""
+def start(spec: TrainingSpec, processes: int = 1) -> subprocess.Popen[str]:
+    """The public command in processes of its own; what it says comes through its ``stderr``."""
     work = Path(spec.work_dir)
     work.mkdir(parents=True, exist_ok=True)
     spec_file = work / "spec.json"
     spec_file.write_text(json.dumps(spec.to_dict()), encoding="utf-8")
-    command = [sys.executable, *launcher, "-m", "supportbot_dagster.training", str(spec_file)]
     environment = training_environment() | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
-        environment.pop(name, None)
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     return subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        training_command(spec_file, processes),
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )

@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.training import __main__ as command
 from supportbot_dagster.training.lora import TrainingResult, TrainingSpec, train_adapter
 from tests.training.lora_runs import (
     SETTINGS,
@@ -21,7 +22,6 @@ from tests.training.lora_runs import (
     known_rows,
     make_spec,
     result_of,
-    start,
     write_rows,
 )
 
@@ -77,6 +77,20 @@ def test_the_adapter_is_that_of_the_chosen_checkpoint(plain: Runs) -> None:
     assert result.validation_loss == of[result.chosen_step].eval_loss
     others = {(path / "adapter_model.safetensors").read_bytes() for path in kept.iterdir()}
     assert len(others) == 6, "every checkpoint has an adapter of its own"
+
+
+def test_a_checkpoint_that_was_better_than_the_last_is_taken(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path, settings=replace(SETTINGS, learning_rate=2e-2))
+    result = train(spec)
+    best = min(result.candidates, key=lambda one: one.eval_loss)
+    assert 0 < result.chosen_step == best.step < result.steps
+    assert result.validation_loss == best.eval_loss
+    kept = Path(spec.work_dir) / "candidates"
+    of = [
+        (kept / f"step-{step}" / "adapter_model.safetensors").read_bytes()
+        for step in (best.step, result.steps)
+    ]
+    assert adapter_bytes(spec) == of[0] != of[1]
 
 
 def test_a_seed_gives_the_same_bytes_twice(plain: Runs, tmp_path: Path) -> None:
@@ -137,12 +151,23 @@ def test_an_absurd_learning_rate_fails_with_the_reason(tmp_path: Path, rate: flo
         assert not Path(spec.out_dir).exists()
 
 
-def test_the_command_ends_with_two_and_one_line(tmp_path: Path) -> None:
-    process = start(make_spec(tmp_path, settings=replace(SETTINGS, learning_rate=1e30)))
-    _, said = process.communicate()
-    assert process.returncode == 2
-    assert "Traceback" not in said
-    assert "error: The loss" in said.splitlines()[-1]
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_the_command_ends_with_two_and_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rank: str,
+) -> None:
+    spec = make_spec(tmp_path, settings=replace(SETTINGS, learning_rate=1e30))
+    (tmp_path / "spec.json").write_text(json.dumps(spec.to_dict()))
+    # Without this the test's own process would end with whoever started it.
+    monkeypatch.setattr(command, "_die_with_parent", lambda: None)
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert command.main([str(tmp_path / "spec.json")]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == (1 if rank == "0" else 0), "only the first process speaks"
+    assert command.main([]) == 2
 
 
 def test_follow_ups_are_trained_on_top_of_the_first_stage(tmp_path: Path) -> None:

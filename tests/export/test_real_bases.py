@@ -1,0 +1,231 @@
+"""Small models of the true architectures with the true tokenizers, through the whole export."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supportbot_dagster.errors import UserError
+from supportbot_dagster.export.adapter import CONFIG, WEIGHTS
+from supportbot_dagster.export.fidelity import (
+    Step,
+    adapter_form,
+    folder_form,
+    gguf_form,
+    measure,
+    text_passages,
+)
+from supportbot_dagster.export.gguf_file import read_header
+from supportbot_dagster.export.merge import merge_adapter
+from supportbot_dagster.export.model_folder import load_model
+from supportbot_dagster.export.pipeline import ExportReport, export_gguf
+from supportbot_dagster.export.random_model import build_random_model, random_adapter
+from supportbot_dagster.export.runtime import LlamaRuntime
+from supportbot_dagster.export.safetensors_file import copy_with_changes
+from supportbot_dagster.export.token_ids import QUESTIONS, load_tokenizer
+from supportbot_dagster.product import Gates
+from supportbot_dagster.training.catalogue import CATALOGUE
+from supportbot_dagster.training.chat_template import (
+    GEMMA4,
+    LLAMA3,
+    plain_template,
+    read_template,
+    write_template,
+)
+
+pytestmark = pytest.mark.slow
+
+GEMMA = "gemma-4-e2b"
+# Tied and untied heads; the 3B has the architecture and the tokenizer of the 1B.
+KEYS = (GEMMA, "llama-3.2-1b", "llama-3.1-8b")
+TEMPLATES = {GEMMA: GEMMA4, "llama-3.2-1b": LLAMA3, "llama-3.1-8b": LLAMA3}
+
+
+@dataclass(frozen=True)
+class Real:
+    """A small model of a base, an adapter as training leaves it, and their export."""
+
+    key: str
+    folder: Path
+    adapter: Path
+    f16: Path
+    q4: Path
+    report: ExportReport
+
+
+def make(key: str, place: Path, toolchain: Path) -> Real:
+    folder = build_random_model(key, place / key, toolchain=toolchain)
+    adapter = random_adapter(folder, CATALOGUE[key].target_modules, place / "adapter")
+    published = read_template(folder)
+    assert published is not None
+    plain = plain_template(published)
+    assert plain is not None
+    write_template(adapter, plain)
+    out = place / "bot.gguf"
+    report = export_gguf(folder, adapter, out, keep_f16=True)
+    return Real(key, folder, adapter, place / "bot.F16.gguf", out, report)
+
+
+@pytest.fixture(scope="module")
+def gemma(toolchain: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
+    return make(GEMMA, tmp_path_factory.mktemp("gemma"), toolchain)
+
+
+@pytest.fixture(scope="module", params=KEYS)
+def real(
+    request: pytest.FixtureRequest, toolchain: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Real:
+    if request.param == GEMMA:
+        made: Real = request.getfixturevalue("gemma")
+        return made
+    return make(request.param, tmp_path_factory.mktemp("real"), toolchain)
+
+
+def test_it_is_exported_and_agrees_with_transformers(real: Real) -> None:
+    report = real.report
+    assert report.token_ids is not None
+    assert report.token_ids.identical
+    assert report.token_ids.bos_count == 1
+    assert report.token_ids.end_of_turn == CATALOGUE[real.key].end_of_turn
+    assert report.token_ids.stops
+    assert report.fidelity is not None
+    for step in report.fidelity.steps[:2]:
+        assert step.same_top_token_share >= Gates().top_token_agreement
+        assert step.mean_kl < 1e-4
+    assert [gate.name for gate in report.gates if not gate.passed] == []
+    pairs = {GEMMA: 4 * 7 - 2 * 2}.get(real.key, 2 * 7)
+    assert report.merge.tensors == pairs
+    assert report.merge.least_changed > 0.8
+    assert report.main.quantization.k_quant_share > 0.99
+    assert report.main.quantization.fallback_share < 0.001
+
+
+def test_the_file_holds_the_plain_template(real: Real) -> None:
+    header = read_header(real.q4)
+    assert header.chat_template == TEMPLATES[real.key]
+    assert header.architecture == ("gemma4" if real.key == GEMMA else "llama")
+    names = {tensor.name for tensor in header.tensors}
+    assert ("output.weight" in names) == (real.key == "llama-3.1-8b")
+    assert not any("tower" in name or name.startswith(("v.", "a.", "mm.")) for name in names)
+    if real.key == GEMMA:
+        assert header.metadata["gemma4.final_logit_softcapping"] == 30.0
+        assert header.metadata["gemma4.attention.shared_kv_layers"] == 2
+        assert header.metadata["gemma4.attention.sliding_window_pattern"] == [True, False] * 2
+        assert header.metadata["gemma4.feed_forward_length"] == [512, 512, 1024, 1024]
+        assert "per_layer_token_embd.weight" in names
+    else:
+        assert header.metadata["llama.rope.freq_base"] == 500000.0
+        assert "rope_freqs.weight" in names
+
+
+def test_the_runtime_answers(real: Real) -> None:
+    with LlamaRuntime(real.q4) as runtime:
+        assert runtime.generate(QUESTIONS[0], num_predict=4).tokens > 0
+
+
+def test_transformers_reads_every_tensor_of_the_folder(real: Real) -> None:
+    model = load_model(real.folder)
+    assert type(model).__name__ == model.config.architectures[0]
+    _, info = type(model).from_pretrained(real.folder, output_loading_info=True)
+    # The unused keys and values of layers that share are known to the class, and no surprise.
+    assert {name: found for name, found in info.items() if found} == {}
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    assert tied == (real.key != "llama-3.1-8b")
+
+
+def changed(real: Real, tensor: str, place: Path) -> Path:
+    """A copy of the base with one tensor turned upside down."""
+    place.mkdir()
+    for file in real.folder.iterdir():
+        if file.suffix != ".safetensors":
+            shutil.copyfile(file, place / file.name)
+
+    def reversed_rows(data: bytearray) -> bytes:
+        return b"".join(data[at : at + 2] for at in range(len(data) - 2, -1, -2))
+
+    copy_with_changes(
+        real.folder / "model.safetensors", place / "model.safetensors", {tensor: reversed_rows}
+    )
+    return place
+
+
+def against_f16(real: Real, base: Path, scratch: Path) -> Step:
+    passages = text_passages(load_tokenizer(real.folder), QUESTIONS[:2])
+    forms = [adapter_form(base, real.adapter, 1), gguf_form(real.f16, "F16", 1)]
+    return measure(forms, passages, [], scratch).whole
+
+
+LAYERS = "model.language_model.layers"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "matters"),
+    [
+        # Layers 0 and 1 are the last with keys and values of their own; 2 and 3 take theirs.
+        (f"{LAYERS}.1.self_attn.v_proj.weight", True),
+        (f"{LAYERS}.3.self_attn.v_proj.weight", False),
+        (f"{LAYERS}.3.per_layer_projection.weight", True),
+        (f"{LAYERS}.2.layer_scalar", True),
+        ("model.vision_tower.encoder.layers.0.self_attn.q_proj.linear.weight", False),
+    ],
+)
+def test_a_change_of_a_weight_is_noticed_where_it_is_read(
+    gemma: Real, tensor: str, matters: bool, tmp_path: Path
+) -> None:
+    if tensor.endswith("layer_scalar"):
+        pytest.skip("one number cannot be turned")
+    base = changed(gemma, tensor, tmp_path / "changed")
+    step = against_f16(gemma, base, tmp_path)
+    limits = Gates()
+    fits = (
+        step.same_top_token_share >= limits.top_token_agreement
+        and step.mean_kl <= limits.export_divergence
+    )
+    assert fits != matters
+
+
+def test_an_adapter_on_a_layer_that_shares_keys_is_refused(gemma: Real, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "adapter"
+    shutil.copytree(gemma.adapter, folder)
+    tensors: dict[str, Any] = load_file(folder / WEIGHTS)
+    for side in ("A", "B"):
+        name = f"base_model.model.{LAYERS}.{{}}.self_attn.k_proj.lora_{side}.weight"
+        tensors[name.format(3)] = tensors[name.format(1)].copy()
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"1 of its 25 pairs have no place .*layers\.3.*k_proj"):
+        merge_adapter(gemma.folder, folder, tmp_path / "merged")
+
+
+def test_an_adapter_that_lacks_a_layer_is_refused(gemma: Real, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "adapter"
+    shutil.copytree(gemma.adapter, folder)
+    tensors: dict[str, Any] = load_file(folder / WEIGHTS)
+    kept = {name: value for name, value in tensors.items() if ".layers.2.mlp.up_proj" not in name}
+    save_file(kept, folder / WEIGHTS, metadata={"format": "pt"})
+    assert (folder / CONFIG).is_file()
+    with pytest.raises(UserError, match=r"1 are missing .*layers\.2\.mlp\.up_proj"):
+        merge_adapter(gemma.folder, folder, tmp_path / "merged")
+
+
+def test_the_published_template_of_llama_stops_the_export(toolchain: Path, tmp_path: Path) -> None:
+    # It prints today's date, so that no prompt is the one that was trained; training replaces it.
+    base = build_random_model("llama-3.2-1b", tmp_path / "base", toolchain=toolchain)
+    with pytest.raises(UserError, match=r"does not read text as the model does"):
+        export_gguf(base, None, tmp_path / "bot.gguf", quant="F16")
+
+
+def test_a_file_of_other_weights_does_not_agree(real: Real, tmp_path: Path) -> None:
+    other = build_random_model(real.key, tmp_path / "other", seed=1)
+    passages = text_passages(load_tokenizer(real.folder), QUESTIONS[:1])
+    forms = [folder_form(other, 1), gguf_form(real.f16, "F16", 1)]
+    step = measure(forms, passages, [], tmp_path).whole
+    assert step.same_top_token_share < 0.5
+    assert step.mean_kl > Gates().export_divergence
