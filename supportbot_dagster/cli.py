@@ -9,8 +9,8 @@ Bad input ends in one line on standard error and exit code 2, without a tracebac
 
 import json
 import os
-import sqlite3
 import signal
+import sqlite3
 import sys
 import warnings
 from pathlib import Path
