@@ -309,12 +309,14 @@ class Training(_Strict):
     max_length: int | None = Field(default=None, ge=64)
     seed: int = 0
     early_stopping_patience: int | None = Field(default=None, ge=0)
+    early_stopping_delta: float | None = Field(default=None, ge=0)
     eval_rows: int | None = Field(default=None, ge=0)
     packing: Literal["auto", "on", "off"] | None = None
     gradient_checkpointing: Literal["auto", "on", "off"] | None = None
     precision: Literal["auto", "bf16", "fp16", "fp32"] | None = None
     load_in_4bit: bool | None = None
     followup_epochs: float | None = Field(default=None, gt=0)
+    followup_rate_share: float | None = Field(default=None, gt=0)
 
 
 Quant = Literal["Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "F16"]

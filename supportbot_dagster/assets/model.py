@@ -7,6 +7,7 @@ touched by it.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,8 @@ def build(house: House) -> list[dg.AssetsDefinition]:
                 "checkpoints": table(result["candidates"]),
                 "chosen_because": result["chosen_because"],
                 "stopped_early": result["stopped_early"],
+                "where": f"{result['processes']} x {result['device']}, {result['precision']}",
+                "second_stage": dg.MetadataValue.json(_stage(summary["followup"])),
                 "planned_and_actual": table(compare(training_plan.read_json("plan.json"), result)),
                 "settings": dg.MetadataValue.json(asdict(chosen)),
             },
@@ -395,3 +398,9 @@ def build(house: House) -> list[dg.AssetsDefinition]:
         )
 
     return [base_model, training_plan, lora_adapter, gguf]
+
+
+def _stage(result: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The figures of a second stage; empty without one."""
+    names = ("rows", "steps", "train_loss", "validation_loss", "chosen_because")
+    return {name: result[name] for name in names} if result else {}

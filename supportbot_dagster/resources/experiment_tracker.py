@@ -1,7 +1,7 @@
 """MLflow as a Dagster resource.
 
 What lives here: where runs are tracked and how a run is linked. What does not: logging, which the
-training process does itself (:mod:`supportbot_dagster.training.lora`).
+training process does itself (:mod:`supportbot_dagster.training.tracking`).
 """
 
 import dagster as dg

@@ -9,7 +9,6 @@ the paths of this process. On one machine that is so; a pod needs the folder ``S
 (and the artifact root, where that is a folder) on a volume that both mount at the same path.
 """
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.strict_yaml import load_yaml
-from supportbot_dagster.training.launch import training_environment
+from supportbot_dagster.training.launch import training_command, training_environment
 
 FILE_VARIABLE = "SUPPORTBOT_TRAINER"
 """Names the YAML file that says where training runs; without it, it runs in one process here."""
-_COMMAND = ("-m", "supportbot_dagster.training")
 _TOLD_TO_PODS = ("TOKENIZERS_", "MALLOC_", "HF_HUB_DISABLE", "MLFLOW_DISABLE", "DO_NOT_TRACK")
 
 
@@ -112,12 +110,13 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         place = load_place(Path(self.file) if self.file else None)
         if place.kubernetes is None:
-            command = [sys.executable, *_launcher(place.processes), *_COMMAND, str(spec_file)]
             done = dg.PipesSubprocessClient().run(
-                context=context, command=command, env=training_environment()
+                context=context,
+                command=training_command(spec_file, place.processes),
+                env=training_environment(),
             )
         else:
-            command = ["python", *_launcher(place.processes), *_COMMAND, str(spec_file)]
+            command = training_command(spec_file, place.processes, python="python")
             done = _run_in_pod(context, place.kubernetes, command)
         messages = done.get_custom_messages()
         if not messages:
@@ -127,13 +126,6 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
         summary: Mapping[str, Any] = messages[-1]
         return summary
-
-
-def _launcher(processes: int) -> list[str]:
-    """The part of a command that starts several processes on one machine."""
-    if processes == 1:
-        return []
-    return ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
 
 
 def _run_in_pod(

@@ -42,6 +42,9 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m supportbot_dagster.training SPEC.json", file=sys.stderr)
         return 2
     _die_with_parent()
+    if "WORLD_SIZE" not in os.environ:
+        # A process uses one GPU; unless told which, the first one.
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     if os.environ.get("RANK", "0") != "0":
         return _train_silently(Path(arguments[0]))
     under_dagster = DAGSTER_PIPES_CONTEXT_ENV_VAR in os.environ

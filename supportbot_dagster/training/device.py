@@ -45,6 +45,15 @@ class Device:
     four_bit: bool
 
     @property
+    def name(self) -> str:
+        """As CUDA gives it, or ``cpu``."""
+        if not self.on_gpu:
+            return "cpu"
+        import torch
+
+        return str(torch.cuda.get_device_name())
+
+    @property
     def kernel_lengths(self) -> bool:
         """Whether the attention kernel takes sequences of different lengths end to end."""
         return self.attention.startswith("flash")
@@ -54,7 +63,8 @@ def choose_device(settings: LoraSettings, base_dir: Path) -> Device:
     """What to train on.
 
     Raises:
-        UserError: if a setting is unknown, or 4 bits are asked for where they cannot be had.
+        UserError: if a setting is unknown, one process is given several GPUs, or 4 bits are asked
+            for where they cannot be had.
     """
     import torch
 
@@ -65,6 +75,8 @@ def choose_device(settings: LoraSettings, base_dir: Path) -> Device:
             )
     told_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     on_gpu = torch.cuda.is_available() and not told_cpu
+    if on_gpu:
+        _check_one_gpu(torch.cuda.device_count(), int(os.environ.get("WORLD_SIZE", "1")))
     if settings.load_in_4bit:
         _check_four_bit(on_gpu)
     precision = settings.precision
@@ -174,6 +186,14 @@ def needs_checkpointing(
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info()
     return bool(needed > _MEMORY_SHARE * free)
+
+
+def _check_one_gpu(gpus: int, processes: int) -> None:
+    if gpus > 1 and processes == 1:
+        raise UserError(
+            f"One training process sees {gpus} GPUs and can use one. Set CUDA_VISIBLE_DEVICES=0, "
+            f"or start a process for each with `torchrun --nproc_per_node {gpus}`."
+        )
 
 
 def _check_four_bit(on_gpu: bool) -> None:

@@ -9,19 +9,22 @@ import sys
 from pathlib import Path
 
 
-def training_command(spec_file: Path, processes: int = 1) -> list[str]:
+def training_command(
+    spec_file: Path, processes: int = 1, python: str = sys.executable
+) -> list[str]:
     """The command of a training.
 
     Args:
         spec_file: specification as JSON.
         processes: on this machine, one for each GPU; several share the rows of each update. Over
             several machines start the same module with ``torchrun`` or ``accelerate launch`` there.
+        python: interpreter; that of this process by default.
     """
-    alone = [sys.executable, "-m", "supportbot_dagster.training", str(spec_file)]
+    alone = [python, "-m", "supportbot_dagster.training", str(spec_file)]
     if processes == 1:
         return alone
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    return [sys.executable, *launcher, *alone[1:]]
+    return [python, *launcher, *alone[1:]]
 
 
 def training_environment() -> dict[str, str]:

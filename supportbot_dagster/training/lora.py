@@ -110,7 +110,6 @@ def _train_stage(
     its validation rows, and the openings of deflections are those of its training rows.
     """
     from transformers import AutoTokenizer, PrinterCallback, set_seed
-    from trl import SFTConfig
 
     settings = spec.settings
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -134,9 +133,6 @@ def _train_stage(
     rows_per_update = settings.batch_size * settings.gradient_accumulation
     per_epoch = math.ceil(len(train.examples) / rows_per_update)
     updates = math.ceil(per_epoch * settings.epochs)
-    logging = max(1, updates // LOGS_PER_RUN)
-    # A checkpoint between two logs would resume with half an average.
-    every = max(1, updates // CHECKPOINTS_PER_RUN // logging) * logging
     longest = max((example["input_ids"] for example in train.examples), key=len)
     if device.on_gpu and not device.four_bit:
         model.to(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
@@ -145,34 +141,8 @@ def _train_stage(
     checkpoint = last_checkpoint(Path(spec.work_dir), processes)
     history = logged(checkpoint)
     resumed = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-    arguments = SFTConfig(
-        output_dir=spec.work_dir,
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=share.batch_size,
-        gradient_accumulation_steps=share.accumulation,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=settings.warmup_share,
-        weight_decay=settings.weight_decay,
-        max_length=None,
-        bf16=device.precision == "bf16",
-        fp16=device.precision == "fp16",
-        use_cpu=not device.on_gpu,
-        gradient_checkpointing=checkpointing,
-        logging_steps=logging,
-        logging_nan_inf_filter=False,
-        eval_strategy="steps" if held else "no",
-        eval_steps=every,
-        eval_on_start=bool(held) and not checkpoint,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        report_to=[],
-        disable_tqdm=True,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        dataloader_pin_memory=device.on_gpu,
-        ddp_find_unused_parameters=False,
+    arguments = _arguments(
+        spec, device, share, updates, checkpointing, judged=bool(held), fresh=checkpoint is None
     )
     evaluation = Evaluation(
         held,
@@ -220,6 +190,7 @@ def _train_stage(
         chosen_because=chosen[1] if chosen else "the last one; there are no held-out rows",
         stopped_early=steps < updates,
         processes=processes,
+        device=device.name,
         precision=device.precision,
         packed=device.packing,
         gradient_checkpointing=checkpointing,
@@ -235,6 +206,54 @@ def _train_stage(
         write_adapter(Path(spec.out_dir), source, result)
     trainer.accelerator.wait_for_everyone()
     return result
+
+
+def _arguments(
+    spec: TrainingSpec,
+    device: Device,
+    share: Share,
+    updates: int,
+    checkpointing: bool,
+    *,
+    judged: bool,
+    fresh: bool,
+) -> Any:
+    """What the trainer is told; ``judged`` with held-out rows, ``fresh`` from the first update."""
+    from trl import SFTConfig
+
+    settings = spec.settings
+    logging = max(1, updates // LOGS_PER_RUN)
+    # A checkpoint between two logs would resume with half an average.
+    every = max(1, updates // CHECKPOINTS_PER_RUN // logging) * logging
+    return SFTConfig(
+        output_dir=spec.work_dir,
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=share.batch_size,
+        gradient_accumulation_steps=share.accumulation,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=settings.warmup_share,
+        weight_decay=settings.weight_decay,
+        max_length=None,
+        bf16=device.precision == "bf16",
+        fp16=device.precision == "fp16",
+        use_cpu=not device.on_gpu,
+        gradient_checkpointing=checkpointing,
+        logging_steps=logging,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if judged else "no",
+        eval_steps=every,
+        eval_on_start=judged and fresh,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        report_to=[],
+        disable_tqdm=True,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        dataloader_pin_memory=device.on_gpu,
+        ddp_find_unused_parameters=False,
+    )
 
 
 def completion_tokens(labels: list[int]) -> int:

@@ -126,6 +126,7 @@ class TrainingResult:
         chosen_because: why, in words.
         stopped_early: whether the validation loss had flattened before the last update.
         processes: that trained together.
+        device: name of the GPU as CUDA gives it, or ``cpu``.
         precision: ``bf16``, ``fp16`` or ``fp32``.
         packed: whether the rows of a batch were laid end to end without padding.
         gradient_checkpointing: whether activations were computed twice to save memory.
@@ -151,6 +152,7 @@ class TrainingResult:
     chosen_because: str
     stopped_early: bool
     processes: int
+    device: str
     precision: str
     packed: bool
     gradient_checkpointing: bool

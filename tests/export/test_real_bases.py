@@ -12,9 +12,8 @@ import pytest
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.adapter import CONFIG, WEIGHTS
 from supportbot_dagster.export.fidelity import (
-    Step,
+    Passage,
     adapter_form,
-    folder_form,
     gguf_form,
     measure,
     text_passages,
@@ -26,8 +25,8 @@ from supportbot_dagster.export.pipeline import ExportReport, export_gguf
 from supportbot_dagster.export.random_model import build_random_model, random_adapter
 from supportbot_dagster.export.runtime import LlamaRuntime
 from supportbot_dagster.export.safetensors_file import copy_with_changes
-from supportbot_dagster.export.token_ids import QUESTIONS, load_tokenizer
-from supportbot_dagster.product import Gates
+from supportbot_dagster.export.token_ids import QUESTIONS, check_token_ids, load_tokenizer
+from supportbot_dagster.product import Gates, Serving
 from supportbot_dagster.training.catalogue import CATALOGUE
 from supportbot_dagster.training.chat_template import (
     GEMMA4,
@@ -39,10 +38,12 @@ from supportbot_dagster.training.chat_template import (
 
 pytestmark = pytest.mark.slow
 
-GEMMA = "gemma-4-e2b"
-# Tied and untied heads; the 3B has the architecture and the tokenizer of the 1B.
-KEYS = (GEMMA, "llama-3.2-1b", "llama-3.1-8b")
-TEMPLATES = {GEMMA: GEMMA4, "llama-3.2-1b": LLAMA3, "llama-3.1-8b": LLAMA3}
+# Llama 3.2 with a head that is tied to the embeddings, 3.1 with one of its own. The 3B has the
+# architecture and the tokenizer of the 1B.
+GEMMA, LLAMA, UNTIED = "gemma-4-e2b", "llama-3.2-1b", "llama-3.1-8b"
+EXACT = 1e-4
+"""Nats that rounding to 16 bits may move a distribution of these models."""
+TEMPLATES = {GEMMA: GEMMA4, LLAMA: LLAMA3, UNTIED: LLAMA3}
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,20 @@ def gemma(toolchain: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
     return make(GEMMA, tmp_path_factory.mktemp("gemma"), toolchain)
 
 
-@pytest.fixture(scope="module", params=KEYS)
-def real(
-    request: pytest.FixtureRequest, toolchain: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Real:
-    if request.param == GEMMA:
-        made: Real = request.getfixturevalue("gemma")
-        return made
-    return make(request.param, tmp_path_factory.mktemp("real"), toolchain)
+@pytest.fixture(scope="module")
+def llama(toolchain: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
+    return make(LLAMA, tmp_path_factory.mktemp("llama"), toolchain)
+
+
+@pytest.fixture(scope="module")
+def untied(toolchain: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
+    return make(UNTIED, tmp_path_factory.mktemp("untied"), toolchain)
+
+
+@pytest.fixture(params=["gemma", "llama", "untied"])
+def real(request: pytest.FixtureRequest) -> Real:
+    made: Real = request.getfixturevalue(request.param)
+    return made
 
 
 def test_it_is_exported_and_agrees_with_transformers(real: Real) -> None:
@@ -93,9 +100,10 @@ def test_it_is_exported_and_agrees_with_transformers(real: Real) -> None:
     assert report.token_ids.end_of_turn == CATALOGUE[real.key].end_of_turn
     assert report.token_ids.stops
     assert report.fidelity is not None
-    for step in report.fidelity.steps[:2]:
-        assert step.same_top_token_share >= Gates().top_token_agreement
-        assert step.mean_kl < 1e-4
+    merging, converting, quantizing = report.fidelity.steps
+    assert converting.same_top_token_share >= Gates().top_token_agreement
+    assert max(merging.mean_kl, converting.mean_kl) < EXACT
+    assert quantizing.mean_kl > 100 * converting.mean_kl
     assert [gate.name for gate in report.gates if not gate.passed] == []
     pairs = {GEMMA: 4 * 7 - 2 * 2}.get(real.key, 2 * 7)
     assert report.merge.tensors == pairs
@@ -109,7 +117,7 @@ def test_the_file_holds_the_plain_template(real: Real) -> None:
     assert header.chat_template == TEMPLATES[real.key]
     assert header.architecture == ("gemma4" if real.key == GEMMA else "llama")
     names = {tensor.name for tensor in header.tensors}
-    assert ("output.weight" in names) == (real.key == "llama-3.1-8b")
+    assert ("output.weight" in names) == (real.key == UNTIED)
     assert not any("tower" in name or name.startswith(("v.", "a.", "mm.")) for name in names)
     if real.key == GEMMA:
         assert header.metadata["gemma4.final_logit_softcapping"] == 30.0
@@ -124,7 +132,7 @@ def test_the_file_holds_the_plain_template(real: Real) -> None:
 
 def test_the_runtime_answers(real: Real) -> None:
     with LlamaRuntime(real.q4) as runtime:
-        assert runtime.generate(QUESTIONS[0], num_predict=4).tokens > 0
+        assert runtime.generate(QUESTIONS[0], Serving(num_predict=4)).tokens > 0
 
 
 def test_transformers_reads_every_tensor_of_the_folder(real: Real) -> None:
@@ -134,58 +142,44 @@ def test_transformers_reads_every_tensor_of_the_folder(real: Real) -> None:
     # The unused keys and values of layers that share are known to the class, and no surprise.
     assert {name: found for name, found in info.items() if found} == {}
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    assert tied == (real.key != "llama-3.1-8b")
+    assert tied == (real.key != UNTIED)
 
 
-def changed(real: Real, tensor: str, place: Path) -> Path:
-    """A copy of the base with one tensor turned upside down."""
-    place.mkdir()
-    for file in real.folder.iterdir():
-        if file.suffix != ".safetensors":
-            shutil.copyfile(file, place / file.name)
-
-    def reversed_rows(data: bytearray) -> bytes:
-        return b"".join(data[at : at + 2] for at in range(len(data) - 2, -1, -2))
-
-    copy_with_changes(
-        real.folder / "model.safetensors", place / "model.safetensors", {tensor: reversed_rows}
-    )
-    return place
-
-
-def against_f16(real: Real, base: Path, scratch: Path) -> Step:
-    passages = text_passages(load_tokenizer(real.folder), QUESTIONS[:2])
+def from_f16(real: Real, passages: list[Passage], scratch: Path, tensor: str = "") -> float:
+    """Divergence of the F16 file from base and adapter, with a tensor of the base reversed."""
+    base = real.folder
+    if tensor:
+        base = scratch / tensor
+        base.mkdir()
+        for file in real.folder.iterdir():
+            if file.suffix == ".safetensors":
+                copy_with_changes(file, base / file.name, {tensor: reversed_numbers})
+            else:
+                shutil.copyfile(file, base / file.name)
     forms = [adapter_form(base, real.adapter, 1), gguf_form(real.f16, "F16", 1)]
-    return measure(forms, passages, [], scratch).whole
+    return measure(forms, passages, [], scratch).whole.mean_kl
 
 
-LAYERS = "model.language_model.layers"
+def reversed_numbers(data: bytearray) -> bytes:
+    return b"".join(data[at : at + 2] for at in range(len(data) - 2, -1, -2))
 
 
-@pytest.mark.parametrize(
-    ("tensor", "matters"),
-    [
-        # Layers 0 and 1 are the last with keys and values of their own; 2 and 3 take theirs.
-        (f"{LAYERS}.1.self_attn.v_proj.weight", True),
-        (f"{LAYERS}.3.self_attn.v_proj.weight", False),
-        (f"{LAYERS}.3.per_layer_projection.weight", True),
-        (f"{LAYERS}.2.layer_scalar", True),
-        ("model.vision_tower.encoder.layers.0.self_attn.q_proj.linear.weight", False),
-    ],
-)
-def test_a_change_of_a_weight_is_noticed_where_it_is_read(
-    gemma: Real, tensor: str, matters: bool, tmp_path: Path
+G = "model.language_model.layers"
+
+
+def test_agreement_depends_on_what_the_model_reads_and_on_nothing_else(
+    gemma: Real, llama: Real, tmp_path: Path
 ) -> None:
-    if tensor.endswith("layer_scalar"):
-        pytest.skip("one number cannot be turned")
-    base = changed(gemma, tensor, tmp_path / "changed")
-    step = against_f16(gemma, base, tmp_path)
-    limits = Gates()
-    fits = (
-        step.same_top_token_share >= limits.top_token_agreement
-        and step.mean_kl <= limits.export_divergence
-    )
-    assert fits != matters
+    passages = text_passages(load_tokenizer(gemma.folder), QUESTIONS[:1])
+    assert from_f16(gemma, passages, tmp_path) < EXACT
+    # Layers 0 and 1 are the last with keys and values of their own; 2 and 3 take theirs.
+    assert from_f16(gemma, passages, tmp_path, f"{G}.1.self_attn.v_proj.weight") > 10 * EXACT
+    assert from_f16(gemma, passages, tmp_path, f"{G}.3.self_attn.v_proj.weight") < EXACT
+    assert from_f16(gemma, passages, tmp_path, f"{G}.3.per_layer_projection.weight") > 10 * EXACT
+    passages = text_passages(load_tokenizer(llama.folder), QUESTIONS[:1])
+    assert from_f16(llama, passages, tmp_path) < EXACT
+    key = "model.layers.1.self_attn.k_proj.weight"
+    assert from_f16(llama, passages, tmp_path, key) > 10 * EXACT
 
 
 def test_an_adapter_on_a_layer_that_shares_keys_is_refused(gemma: Real, tmp_path: Path) -> None:
@@ -195,7 +189,7 @@ def test_an_adapter_on_a_layer_that_shares_keys_is_refused(gemma: Real, tmp_path
     shutil.copytree(gemma.adapter, folder)
     tensors: dict[str, Any] = load_file(folder / WEIGHTS)
     for side in ("A", "B"):
-        name = f"base_model.model.{LAYERS}.{{}}.self_attn.k_proj.lora_{side}.weight"
+        name = f"base_model.model.{G}.{{}}.self_attn.k_proj.lora_{side}.weight"
         tensors[name.format(3)] = tensors[name.format(1)].copy()
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"1 of its 25 pairs have no place .*layers\.3.*k_proj"):
@@ -215,17 +209,9 @@ def test_an_adapter_that_lacks_a_layer_is_refused(gemma: Real, tmp_path: Path) -
         merge_adapter(gemma.folder, folder, tmp_path / "merged")
 
 
-def test_the_published_template_of_llama_stops_the_export(toolchain: Path, tmp_path: Path) -> None:
-    # It prints today's date, so that no prompt is the one that was trained; training replaces it.
-    base = build_random_model("llama-3.2-1b", tmp_path / "base", toolchain=toolchain)
-    with pytest.raises(UserError, match=r"does not read text as the model does"):
-        export_gguf(base, None, tmp_path / "bot.gguf", quant="F16")
-
-
-def test_a_file_of_other_weights_does_not_agree(real: Real, tmp_path: Path) -> None:
-    other = build_random_model(real.key, tmp_path / "other", seed=1)
-    passages = text_passages(load_tokenizer(real.folder), QUESTIONS[:1])
-    forms = [folder_form(other, 1), gguf_form(real.f16, "F16", 1)]
-    step = measure(forms, passages, [], tmp_path).whole
-    assert step.same_top_token_share < 0.5
-    assert step.mean_kl > Gates().export_divergence
+def test_a_published_template_that_tells_the_day_is_noticed(llama: Real) -> None:
+    # Training replaces it by the plain one, which lies beside the adapter.
+    report = check_token_ids(llama.folder, llama.f16)
+    assert report.differing == report.texts
+    assert "Today Date" in str(read_template(llama.folder))
+    assert "token ids differ" in report.problems[0]

@@ -62,6 +62,14 @@ def test_four_bits_without_the_package_are_told(monkeypatch: pytest.MonkeyPatch)
     assert "\n" not in str(caught.value)
 
 
+def test_one_process_with_several_gpus_is_told() -> None:
+    with pytest.raises(UserError, match=r"sees 4 GPUs.*nproc_per_node 4") as caught:
+        module._check_one_gpu(4, 1)
+    assert "\n" not in str(caught.value)
+    module._check_one_gpu(4, 4)
+    module._check_one_gpu(1, 1)
+
+
 def test_rounding_the_frozen_layers_once_changes_no_bit() -> None:
     model = with_adapter()
     ids = torch.arange(1, 30)[None]

@@ -10,10 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.models.llama.modeling_llama import LlamaMLP
 
 from supportbot_dagster.errors import UserError
+from supportbot_dagster.export.random_model import build_random_model
+from supportbot_dagster.jsonl import read_jsonl
 from supportbot_dagster.training import __main__ as command
+from supportbot_dagster.training.batches import EpochOrder
+from supportbot_dagster.training.catalogue import find_base
+from supportbot_dagster.training.encode import encode_rows
 from supportbot_dagster.training.lora import TrainingResult, TrainingSpec, train_adapter
 from tests.training.lora_runs import (
     SETTINGS,
@@ -68,6 +76,26 @@ def test_it_learns_and_tells(plain: Runs) -> None:
     ]
 
 
+def test_the_loss_of_an_update_is_plain_cross_entropy_per_answer_token(plain: Runs) -> None:
+    spec, result = plain
+    tokenizer = AutoTokenizer.from_pretrained(spec.base_dir)
+    examples, _ = encode_rows(tokenizer, read_jsonl(Path(spec.train_file)), 256)
+    order = EpochOrder([len(one["input_ids"]) for one in examples], 4, SETTINGS.seed, lambda: 0)
+    model = AutoModelForCausalLM.from_pretrained(
+        spec.base_dir, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    total, tokens = 0.0, 0
+    for row in list(order)[:4]:
+        labels = torch.tensor([examples[row]["labels"]])
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([examples[row]["input_ids"]])).logits
+        total += float(
+            torch.nn.functional.cross_entropy(logits[0, :-1], labels[0, 1:], reduction="sum")
+        )
+        tokens += int((labels >= 0).sum())
+    assert losses(result)[0] == pytest.approx(total / tokens, rel=1e-5)
+
+
 def test_the_adapter_is_that_of_the_chosen_checkpoint(plain: Runs) -> None:
     spec, result = plain
     kept = Path(spec.work_dir) / "candidates"
@@ -119,11 +147,45 @@ def test_laying_rows_end_to_end_changes_nothing_but_rounding(plain: Runs, tmp_pa
     assert losses(packed) == pytest.approx(losses(result), rel=1e-3)
 
 
-def test_computing_activations_twice_changes_nothing(plain: Runs, tmp_path: Path) -> None:
+def test_gemma_4_learns_in_its_language_model_alone_however_rows_are_laid(tmp_path: Path) -> None:
+    try:
+        folder = build_random_model("gemma-4-e2b", tmp_path / "gemma-4-e2b")
+    except UserError as error:
+        if "could not be fetched" not in str(error):
+            raise
+        pytest.skip(str(error))
+    modules = find_base("gemma-4-e2b").target_modules
+    found = []
+    for packing in ("off", "on"):
+        settings = replace(SETTINGS, epochs=1.0, packing=packing, warmup_share=0.0)
+        spec = make_spec(tmp_path / packing, 4, settings, 1, base_dir=str(folder))
+        found.append(train(replace(spec, target_modules=modules)))
+        weights = load_file(Path(spec.out_dir) / "adapter_model.safetensors")
+        assert all(".language_model.layers." in name for name in weights)
+        learned = {name: float(np.abs(value).max()) for name, value in weights.items()}
+        assert min(value for name, value in learned.items() if "lora_B" in name) > 0
+    assert losses(found[1]) == pytest.approx(losses(found[0]), rel=1e-4)
+    assert found[1].validation_loss == pytest.approx(found[0].validation_loss, rel=1e-4)
+
+
+def test_computing_activations_twice_changes_nothing(
+    plain: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, result = plain
+    calls = 0
+    forward = LlamaMLP.forward
+
+    def counted(self: LlamaMLP, states: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return forward(self, states)
+
+    monkeypatch.setattr(LlamaMLP, "forward", counted)
     again = train(make_spec(tmp_path, settings=replace(SETTINGS, gradient_checkpointing="on")))
     assert again.gradient_checkpointing
     assert losses(again) == pytest.approx(losses(result), rel=1e-4)
+    layers, batches, judged = 6, 2 * 5, 7 * 2
+    assert calls == layers * (2 * batches + judged)
 
 
 def test_training_stops_when_the_validation_loss_is_flat(tmp_path: Path) -> None:
@@ -164,6 +226,7 @@ def test_the_command_ends_with_two_and_one_line(
     monkeypatch.setattr(command, "_die_with_parent", lambda: None)
     monkeypatch.setenv("RANK", rank)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert command.main([str(tmp_path / "spec.json")]) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == (1 if rank == "0" else 0), "only the first process speaks"
