@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from supportbot_dagster.export.base_shapes import KEYS
+from supportbot_dagster.export.base_shapes import KEYS, Size
 from supportbot_dagster.export.convert import quantize, to_gguf
 from supportbot_dagster.export.pipeline import export_gguf
 from supportbot_dagster.export.random_model import build_random_model, random_adapter
@@ -80,13 +80,14 @@ def disk_bytes(folder: Path) -> int:
     return sum(sizes.values())
 
 
-def watch(what: str, work: Path, key: str) -> Cost:
+def watch(what: str, work: Path, key: str, size: Size) -> Cost:
     """Run one of the steps in a process of its own."""
     # What the step before wrote must not go to the disk while this one is timed.
     os.sync()
     cost = Cost()
     started = time.monotonic()
-    command = [sys.executable, __file__, "--key", key, "--keep", str(work), "--do", what]
+    command = [sys.executable, __file__, "--do", what, "--key", key, "--size", size]
+    command += ["--keep", str(work)]
     with subprocess.Popen(command) as process:
         looks = 0
         while process.poll() is None:
@@ -102,17 +103,18 @@ def watch(what: str, work: Path, key: str) -> Cost:
     return cost
 
 
-def do(what: str, work: Path, key: str, size: str) -> None:
+def do(what: str, work: Path, key: str, size: Size) -> None:
     """One step; the folder holds ``base``, ``adapter`` and what the steps write."""
     base, adapter = work / "base", work / "adapter"
     progress = console_progress(20)
     toolchain = converter()
     if what == "build":
-        build_random_model(
-            key, base, "full" if size == "full" else "small", toolchain=toolchain, progress=progress
+        random_adapter(
+            build_random_model(key, base, size, toolchain=toolchain, progress=progress),
+            CATALOGUE[key].target_modules,
+            adapter,
         )
-        random_adapter(base, CATALOGUE[key].target_modules, adapter)
-        use_plain_template(base)  # as the download of a base does
+        use_plain_template(base)  # as before a training
     elif what == "plain":
         to_gguf(base, work / "plain.F16.gguf", toolchain=toolchain, progress=progress)
         quantize(work / "plain.F16.gguf", work / "plain.gguf", QUANT, progress=progress)
@@ -137,20 +139,20 @@ def size_of(path: Path) -> str:
     return f"{sum(file.stat().st_size for file in files) / GB:.2f} GB"
 
 
-def table(key: str, size: str, work: Path) -> None:
+def table(key: str, size: Size, work: Path) -> None:
     """Build, measure, print."""
-    if not (work / "base").is_dir():
-        build = watch_build(key, size, work)
+    if not (work / "adapter").is_dir():
+        build = watch("build", work, key, size)
         print(f"Built in {build.seconds:.0f} s with {build.memory / GB:.2f} GB of memory.\n")
     base = disk_bytes(work)
-    plain = watch("plain", work, key)
+    plain = watch("plain", work, key, size)
     print(
         f"{CATALOGUE[key].title}, {size}: base {size_of(work / 'base')}, "
         f"F16 {size_of(work / 'plain.F16.gguf')}, {QUANT} {size_of(work / 'plain.gguf')}\n"
     )
     for path in work.glob("plain.*"):
         path.unlink()
-    whole = watch("export", work, key)
+    whole = watch("export", work, key, size)
     print("| | seconds | most anonymous memory, GB | most disk beside base and adapter, GB |")
     print("| --- | --: | --: | --: |")
     for name, cost in (("converter and quantizer", plain), ("export with an adapter", whole)):
@@ -164,11 +166,6 @@ def table(key: str, size: str, work: Path) -> None:
     (work / "bot.gguf").unlink()
 
 
-def watch_build(key: str, size: str, work: Path) -> Cost:
-    """Build the base and the adapter."""
-    return watch("build" if size == "full" else "build-small", work, key)
-
-
 def main() -> None:
     """Read the arguments, run, clean up."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -177,14 +174,12 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=Path, help="work in this folder and keep base and adapter for a next run"
     )
-    parser.add_argument(
-        "--do", choices=("build", "build-small", "plain", "export"), help="one step"
-    )
+    parser.add_argument("--do", choices=("build", "plain", "export"), help="one step alone")
     given = parser.parse_args()
     if given.do:
-        assert given.keep is not None
-        size = "small" if given.do == "build-small" else "full"
-        do(given.do.removesuffix("-small"), given.keep, given.key, size)
+        if given.keep is None:
+            parser.error("--do needs --keep")
+        do(given.do, given.keep, given.key, given.size)
         return
     with work_folder(given.keep) as work:
         table(given.key, given.size, work)

@@ -2,7 +2,7 @@
 
 What lives here: opening a GGUF, token ids, logits, and keeping llama.cpp's log off the terminal.
 What does not: prompts and sampling (:mod:`supportbot_dagster.export.runtime`), comparison with
-transformers (:mod:`supportbot_dagster.export.parity`).
+transformers (:mod:`supportbot_dagster.export.fidelity`).
 
 The C interface rather than the package's ``Llama`` class: that class copies and bookkeeps on
 every token, which for a small model costs more than the model.

