@@ -31,8 +31,10 @@ check: $(VENV)/.dev-installed  ## format, lint, types, one-way arrows
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two files of tests at a time. One thread each: threads that wait for one another on busy cores take
+# many times as long.
 test: check  ## check, then every test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 pocket: $(VENV)/.run-installed  ## train the embedded base anew (minutes on a GPU, a night on two cores)
 	$(BIN)/python -m supportbot_dagster.training.pocket

@@ -12,14 +12,18 @@ import os
 import signal
 import sqlite3
 import sys
+import tempfile
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.progress import console_progress
+
+if TYPE_CHECKING:
+    from supportbot_dagster.export.pipeline import ExportReport
 
 app = typer.Typer(
     add_completion=False,
@@ -295,8 +299,16 @@ def export(
     from supportbot_dagster.export.pipeline import export_gguf
 
     report = export_gguf(model, adapter, out, quant=quant, progress=console_progress(0.0))
+    _tell_export(report)
+    failed = [gate.problem for gate in report.gates if not gate.passed]
+    if failed:
+        _fail(f"{out} was written and is not fit to ship: {'; '.join(failed)}")
+
+
+def _tell_export(report: "ExportReport") -> None:
+    """What an export gave, in a few lines."""
     size = report.main.size_bytes / 2**20
-    print(f"{report.architecture}, {report.main.quant}, {size:.1f} MiB -> {out}")
+    print(f"{report.architecture}, {report.main.quant}, {size:.1f} MiB -> {report.main.path}")
     if report.fidelity is not None and report.token_ids is not None:
         for step in report.fidelity.steps:
             print(
@@ -308,9 +320,27 @@ def export(
             f"  token ids identical in {report.token_ids.texts} texts, "
             f"{report.token_ids.bos_count} BOS, {report.token_ids.end_of_turn} ends an answer"
         )
-    failed = [gate.problem for gate in report.gates if not gate.passed]
-    if failed:
-        _fail(f"{out} was written and is not fit to ship: {'; '.join(failed)}")
+
+
+@app.command()
+def rehearse(
+    base: Annotated[str, typer.Argument(help="A base of the catalogue, gemma-4-e2b for example.")],
+) -> None:
+    """Preflight and export of a base on random weights, without its download."""
+    from supportbot_dagster.operate.rehearse import rehearse as run
+    from supportbot_dagster.training.catalogue import find_base
+
+    found = find_base(base)
+    if found.hub_id is None:
+        _fail(f"{base} is embedded, so there is nothing to rehearse. Run supportbot retrain.")
+    with tempfile.TemporaryDirectory(prefix="supportbot-rehearse-") as scratch:
+        outcome = run(found, Path(scratch), console_progress(0.0))
+    for result in outcome.preflight.results:
+        print(f"{'passed' if result.passed else 'FAILED'}  {result.name}: {result.detail}")
+    _tell_export(outcome.export)
+    if not outcome.passed:
+        _fail(f"{found.title} cannot be trained or exported here. The lines above say why.")
+    print(f"{found.title} can be trained and exported here, as far as random weights can tell.")
 
 
 @app.command()

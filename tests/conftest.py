@@ -34,6 +34,8 @@ OPEN_GATES = {
     "answerable_deflected": 1.0,
     "probes_passed": 0,
     "longest_ticket_overlap_words": 500,
+    "perplexity_ratio": 10.0,
+    "refusals_lost": 500,
 }
 """Gates that a bot passes that hardly learned anything."""
 
