@@ -22,6 +22,15 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.gguf_file import K_QUANTS, PLAIN_TYPES, GgufHeader, read_header
 from supportbot_dagster.export.llama import library, log_lines
 from supportbot_dagster.export.model_folder import read_config
+from supportbot_dagster.export.tall import (
+    put_back,
+    put_back_quantized,
+    slim_folder,
+    slim_gguf,
+    tall_in_gguf,
+    tall_tensors,
+    whole_size_label,
+)
 from supportbot_dagster.export.toolchain import SCRIPT
 from supportbot_dagster.progress import Progress, silent
 
@@ -72,6 +81,7 @@ def to_gguf(
     toolchain: Path,
     vocab_only: bool = False,
     metadata: Mapping[str, Any] | None = None,
+    whole_dir: Path | None = None,
     progress: Progress = silent,
 ) -> GgufHeader:
     """Convert a model folder to GGUF with the converter, in a subprocess.
@@ -84,6 +94,7 @@ def to_gguf(
         vocab_only: write the tokenizer without weights.
         metadata: general keys of the file, over what the converter finds by itself; see
             :meth:`supportbot_dagster.export.facts.Facts.metadata`.
+        whole_dir: folder with the tall embeddings, where ``hf_dir`` has only their first rows.
         progress: told about each tensor.
 
     Returns:
@@ -98,26 +109,39 @@ def to_gguf(
     read_config(hf_dir)
     out_file.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(out_file)
-    command = [sys.executable, str(toolchain / SCRIPT), str(hf_dir.resolve())]
-    command += ["--outfile", str(temporary.resolve()), "--outtype", outtype]
-    if vocab_only:
-        command.append("--vocab-only")
-    facts = temporary.with_suffix(".json")
-    if metadata:
-        facts.write_text(json.dumps(dict(metadata)), encoding="utf-8")
-        command += ["--metadata", str(facts.resolve())]
-    try:
-        code, lines = _run(command, toolchain, progress)
-        if code != 0 or not temporary.is_file():
-            raise UserError(
-                f"{hf_dir} could not be converted to GGUF: {converter_reason(lines)}. "
-                "Choose a base of the catalogue, or check that the folder is complete."
-            )
-        header = read_header(temporary)
-        temporary.replace(out_file)
-    finally:
-        temporary.unlink(missing_ok=True)
-        facts.unlink(missing_ok=True)
+    tall = {} if vocab_only else tall_tensors(whole_dir or hf_dir)
+    with tempfile.TemporaryDirectory(dir=out_file.parent, prefix=".convert-") as name:
+        scratch = Path(name)
+        source, converted = hf_dir, temporary
+        known = dict(metadata or {})
+        if tall and whole_dir is None:
+            # The converter reads a name out of the path where it is given none.
+            source = scratch / "slim" / hf_dir.resolve().name
+            slim_folder(hf_dir, tall, source)
+        if tall:
+            converted = scratch / "slim.gguf"
+            known.setdefault("general.size_label", whole_size_label(whole_dir or hf_dir))
+        command = [sys.executable, str(toolchain / SCRIPT), str(source.resolve())]
+        command += ["--outfile", str(converted.resolve()), "--outtype", outtype]
+        if vocab_only:
+            command.append("--vocab-only")
+        if known:
+            facts = scratch / "metadata.json"
+            facts.write_text(json.dumps(known), encoding="utf-8")
+            command += ["--metadata", str(facts.resolve())]
+        try:
+            code, lines = _run(command, toolchain, progress)
+            if code != 0 or not converted.is_file():
+                raise UserError(
+                    f"{hf_dir} could not be converted to GGUF: {converter_reason(lines)}. "
+                    "Choose a base of the catalogue, or check that the folder is complete."
+                )
+            if tall:
+                put_back(converted, temporary, tall)
+            header = read_header(temporary)
+            temporary.replace(out_file)
+        finally:
+            temporary.unlink(missing_ok=True)
     return header
 
 
@@ -200,17 +224,45 @@ def quantize(
     """
     if quant not in _FILE_TYPES:
         raise UserError(f"Quantization {quant!r} is unknown. Known: {', '.join(_FILE_TYPES)}.")
-    quantized = sorted(set(read_header(source).weights_by_type()) - PLAIN_TYPES)
+    header = read_header(source)
+    quantized = sorted(set(header.weights_by_type()) - PLAIN_TYPES)
     if quantized:
         raise UserError(
             f"{source} is already quantized ({', '.join(quantized)}). Quantize the F16 file."
         )
+    out_file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(out_file)
+    threads = threads or os.cpu_count() or 1
+    tall = tall_in_gguf(header)
+    with tempfile.TemporaryDirectory(dir=out_file.parent, prefix=".quantize-") as name:
+        whole, written = source, temporary
+        if tall:
+            whole, written = Path(name) / "slim.gguf", Path(name) / "slim.quantized.gguf"
+            slim_gguf(source, header, tall, whole)
+        try:
+            _quantize(whole, written, quant, threads, progress)
+            if tall:
+                whole.unlink()
+                put_back_quantized(written, source, tall, temporary, threads)
+            report = quant_report(read_header(temporary), quant)
+            if quant not in {"Q8_0"} and report.k_quant_share < _MIN_K_QUANT_SHARE:
+                raise UserError(
+                    f"Only {report.k_quant_share:.0%} of the weights of {source} fit {quant}: "
+                    "K-quants want rows that are a multiple of 256. Use Q8_0 or a base with such "
+                    "rows."
+                )
+            temporary.replace(out_file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return report
+
+
+def _quantize(source: Path, target: Path, quant: str, threads: int, progress: Progress) -> None:
+    """Let llama.cpp quantize a file."""
     module = library()
     parameters = module.llama_model_quantize_default_params()
     parameters.ftype = _FILE_TYPES[quant]
-    parameters.nthread = threads or os.cpu_count() or 1
-    out_file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(out_file)
+    parameters.nthread = threads
     log: list[str] = []
 
     def listen(line: str) -> None:
@@ -218,27 +270,16 @@ def quantize(
         if step := _STEP.match(line.strip()):
             progress(f"quantize to {quant}", int(step[1]), int(step[2]))
 
-    try:
-        with log_lines(listen):
-            code = module.llama_model_quantize(
-                os.fsencode(source), os.fsencode(temporary), ctypes.byref(parameters)
-            )
-        if code != 0:
-            errors = [line.strip() for line in log if "failed" in line or "error" in line.lower()]
-            raise UserError(
-                f"{source} could not be quantized to {quant} "
-                f"({(errors or ['no reason given'])[-1]}). Export it again and check the disk."
-            )
-        report = quant_report(read_header(temporary), quant)
-        if quant not in {"Q8_0"} and report.k_quant_share < _MIN_K_QUANT_SHARE:
-            raise UserError(
-                f"Only {report.k_quant_share:.0%} of the weights of {source} fit {quant}: K-quants "
-                "want rows that are a multiple of 256. Use Q8_0 or a base with such rows."
-            )
-        temporary.replace(out_file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return report
+    with log_lines(listen):
+        code = module.llama_model_quantize(
+            os.fsencode(source), os.fsencode(target), ctypes.byref(parameters)
+        )
+    if code != 0:
+        errors = [line.strip() for line in log if "failed" in line or "error" in line.lower()]
+        raise UserError(
+            f"{source} could not be quantized to {quant} "
+            f"({(errors or ['no reason given'])[-1]}). Export it again and check the disk."
+        )
 
 
 def quant_report(header: GgufHeader, quant: str) -> QuantReport:

@@ -9,7 +9,7 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (version 3, li
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,6 +39,7 @@ _TYPES: dict[int, tuple[str, int, int]] = {
     28: ("F64", 1, 8),
     30: ("BF16", 1, 2),
 }
+TYPE_IDS = {name: number for number, (name, _, _) in _TYPES.items()}
 K_QUANTS = frozenset({"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"})
 PLAIN_TYPES = frozenset({"F32", "F16", "BF16"})
 
@@ -69,12 +70,16 @@ class Tensor:
         shape: dimensions, the contiguous one first.
         type_name: ``F16``, ``Q4_K`` and so on.
         size: bytes of its data.
+        start: offset of its data from the beginning of the file.
+        info: offset of its dimensions in the header; type and offset of the data follow them.
     """
 
     name: str
     shape: tuple[int, ...]
     type_name: str
     size: int
+    start: int = 0
+    info: int = 0
 
     @property
     def weights(self) -> int:
@@ -88,6 +93,8 @@ class GgufHeader:
 
     metadata: Mapping[str, Any]
     tensors: tuple[Tensor, ...]
+    data_start: int = 0
+    alignment: int = 32
 
     @property
     def architecture(self) -> str:
@@ -114,6 +121,12 @@ class GgufHeader:
         for tensor in self.tensors:
             counts[tensor.type_name] += tensor.weights
         return dict(counts.most_common())
+
+
+def data_size(type_name: str, weights: int) -> int:
+    """Bytes of so many weights in a type."""
+    _, block, block_bytes = _TYPES[TYPE_IDS[type_name]]
+    return weights // block * block_bytes
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -157,19 +170,21 @@ def _read(path: Path, stream: BinaryIO, file_size: int) -> GgufHeader:
         (dimensions,) = struct.unpack("<I", stream.read(4))
         if dimensions > 8:
             raise _damaged(path, f"tensor {name} has {dimensions} dimensions")
+        info = stream.tell()
         shape = struct.unpack(f"<{dimensions}Q", stream.read(8 * dimensions))
         type_id, offset = struct.unpack("<IQ", stream.read(12))
         if type_id not in _TYPES:
             raise _damaged(path, f"tensor {name} is of the unknown type {type_id}")
         type_name, block, block_bytes = _TYPES[type_id]
         size = prod(shape) // block * block_bytes
-        tensors.append(Tensor(name, shape, type_name, size))
+        tensors.append(Tensor(name, shape, type_name, size, offset, info))
         end = max(end, offset + size)
     alignment = int(metadata.get("general.alignment", 32)) or 32
     data_start = -(-stream.tell() // alignment) * alignment
     if tensors and file_size < data_start + end:
         raise _damaged(path, f"{data_start + end} bytes are announced and {file_size} are there")
-    return GgufHeader(metadata, tuple(tensors))
+    placed = (replace(tensor, start=data_start + tensor.start) for tensor in tensors)
+    return GgufHeader(metadata, tuple(placed), data_start, alignment)
 
 
 def _exactly(stream: BinaryIO, count: int, file_size: int) -> bytes:

@@ -51,6 +51,26 @@ def library() -> Any:
 
 
 @lru_cache(maxsize=1)
+def base_library() -> Any:
+    """The ``ggml-base`` library of llama-cpp-python, for quantizing rows."""
+    library()
+    extensions: Any = importlib.import_module("llama_cpp._ctypes_extensions")
+    folder = Path(importlib.import_module("llama_cpp").__file__ or "").parent / "lib"
+    found = extensions.load_shared_library("ggml-base", folder)
+    found.ggml_quantize_chunk.restype = ctypes.c_size_t
+    found.ggml_quantize_chunk.argtypes = [
+        ctypes.c_int,
+        ctypes.POINTER(ctypes.c_float),
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        ctypes.c_void_p,
+    ]
+    return found
+
+
+@lru_cache(maxsize=1)
 def _silent_callback(module: Any) -> Any:
     # Cached because C keeps the pointer: Python must never collect the callback.
     return module.llama_log_callback(lambda level, text, data: None)

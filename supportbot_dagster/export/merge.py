@@ -24,6 +24,7 @@ from supportbot_dagster.export.safetensors_file import (
     read_layout,
     weight_files,
 )
+from supportbot_dagster.export.tall import tall_tensors, write_slim
 from supportbot_dagster.progress import Progress, silent
 from supportbot_dagster.training.chat_template import read_template, write_template
 
@@ -49,7 +50,12 @@ class MergeReport:
 
 
 def merge_adapter(
-    base_dir: Path, adapter_dir: Path | None, out_dir: Path, progress: Progress = silent
+    base_dir: Path,
+    adapter_dir: Path | None,
+    out_dir: Path,
+    progress: Progress = silent,
+    *,
+    slim: bool = False,
 ) -> MergeReport:
     """Write the base model with the adapter merged into its weights.
 
@@ -61,6 +67,8 @@ def merge_adapter(
         adapter_dir: folder of a PEFT adapter; None copies the base (by hard link where possible).
         out_dir: folder to write; an existing one is replaced when the new one is complete.
         progress: told about each merged tensor.
+        slim: write only the first rows of tall embeddings, for a converter that is given the whole
+            ones by itself; see :mod:`supportbot_dagster.export.tall`.
 
     Raises:
         UserError: if a folder is no model or adapter, if the base is quantized, if the adapter
@@ -81,7 +89,7 @@ def merge_adapter(
                 if file.is_file():
                     link_or_copy(file, scratch / file.name)
         else:
-            report = _merge(base_dir, adapter_dir, scratch, out_dir, progress)
+            report = _merge(base_dir, adapter_dir, scratch, out_dir, progress, slim)
         if out_dir.exists():
             shutil.rmtree(out_dir)
         scratch.rename(out_dir)
@@ -91,7 +99,7 @@ def merge_adapter(
 
 
 def _merge(
-    base_dir: Path, adapter_dir: Path, out: Path, folder: Path, progress: Progress
+    base_dir: Path, adapter_dir: Path, out: Path, folder: Path, progress: Progress, slim: bool
 ) -> MergeReport:
     adapter = read_adapter(adapter_dir)
     layouts = {path: read_layout(path) for path in weight_files(base_dir)}
@@ -106,9 +114,12 @@ def _merge(
     changes = {
         name: _change(adapter, pair, tensors[name], base_dir, tell) for name, pair in pairs.items()
     }
+    tall = tall_tensors(base_dir) if slim else {}
     for file in sorted(base_dir.iterdir()):
         here = {name: change for name, change in changes.items() if name in layouts.get(file, ())}
-        if here:
+        if any(tensor.path == file for tensor in tall.values()):
+            write_slim(file, tall, out / file.name, here)
+        elif here:
             copy_with_changes(file, out / file.name, here)
         elif file.is_file():
             link_or_copy(file, out / file.name)

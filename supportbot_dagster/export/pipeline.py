@@ -186,7 +186,9 @@ def export_gguf(
     toolchain = converter(cache_dir, progress)
     with tempfile.TemporaryDirectory(dir=place, prefix=".export-") as name:
         scratch = Path(name)
-        merge = merge_adapter(model_dir, adapter_dir, scratch / "merged", progress)
+        # Without a comparison nobody reads the embeddings of the merged folder but the converter.
+        slim = adapter_dir is not None and not parity
+        merge = merge_adapter(model_dir, adapter_dir, scratch / "merged", progress, slim=slim)
         note = embed_plain_template(merge.folder)
         write_licence(merge.folder, facts.licence)
         made = {F16: scratch / "model.F16.gguf"}
@@ -195,6 +197,7 @@ def export_gguf(
             made[F16],
             toolchain=toolchain,
             metadata=facts.metadata(),
+            whole_dir=model_dir if slim else None,
             progress=progress,
         )
         tokens = tokenizer = None

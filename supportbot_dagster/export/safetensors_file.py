@@ -128,7 +128,7 @@ def copy_with_changes(source: Path, target: Path, changes: Mapping[str, Change])
     with source.open("rb") as reader, target.open("wb") as writer:
         place = 0
         for tensor in wanted:
-            _copy_range(reader, writer, place, tensor.start)
+            copy_range(reader, writer, place, tensor.start)
             before = bytearray(tensor.stop - tensor.start)
             reader.seek(tensor.start)
             if reader.readinto(before) != len(before):
@@ -139,11 +139,11 @@ def copy_with_changes(source: Path, target: Path, changes: Mapping[str, Change])
                 raise ValueError(f"{tensor.name}: {len(after)} bytes for {count}")
             writer.write(after)
             place = tensor.stop
-        _copy_range(reader, writer, place, source.stat().st_size)
+        copy_range(reader, writer, place, source.stat().st_size)
 
 
-def _copy_range(reader: BinaryIO, writer: BinaryIO, start: int, stop: int) -> None:
-    """Copy bytes ``start`` to ``stop``; within the kernel where the system can."""
+def copy_range(reader: BinaryIO, writer: BinaryIO, start: int, stop: int) -> None:
+    """Append bytes ``start`` to ``stop`` of a file to another; within the kernel if it can."""
     writer.flush()
     place = start
     while place < stop and hasattr(os, "copy_file_range"):
