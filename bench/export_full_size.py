@@ -24,6 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from supportbot_dagster.export import tall
 from supportbot_dagster.export.base_shapes import KEYS, Size
 from supportbot_dagster.export.convert import quantize, to_gguf
 from supportbot_dagster.export.pipeline import export_gguf
@@ -116,6 +117,7 @@ def do(what: str, work: Path, key: str, size: Size) -> None:
         )
         use_plain_template(base)  # as before a training
     elif what == "plain":
+        tall.TALL_BYTES = sys.maxsize  # the tools as they are, with whole tensors
         to_gguf(base, work / "plain.F16.gguf", toolchain=toolchain, progress=progress)
         quantize(work / "plain.F16.gguf", work / "plain.gguf", QUANT, progress=progress)
     else:
