@@ -36,7 +36,8 @@ class LoraSettings:
         weight_decay: AdamW's.
         seed: of initialization and shuffling.
         early_stopping_patience: evaluations in a row without a lower validation loss after which
-            training stops; 0 for never. There are about six in a run.
+            training stops; 0 for never. There are about six in a run; the first third of a run
+            does not count.
         early_stopping_delta: nats per token by which a validation loss must fall to count as lower.
         eval_rows: validation rows that each evaluation looks at, evenly spread; 0 for all.
         packing: whether the rows of a batch are laid end to end without padding: ``auto`` (where

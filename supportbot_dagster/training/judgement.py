@@ -44,19 +44,21 @@ def trouble(history: Sequence[Log], *, ended: bool = False) -> str | None:
     return f"The loss diverges: it began at {start:.3g} and is now {now:.3g} nats per token."
 
 
-def is_flat(history: Sequence[Log], patience: int, delta: float) -> bool:
+def is_flat(history: Sequence[Log], patience: int, delta: float, updates: int = 0) -> bool:
     """Whether the validation loss has stopped falling.
 
     Args:
         history: logged entries in order.
         patience: evaluations in a row without a lower loss; 0 for never flat.
         delta: by how many nats a loss must be lower to count.
+        updates: of the whole run. Evaluations in its first third do not tell: warm-up moves little.
     """
     lowest, stale = math.inf, 0
     for entry in history:
         if "eval_loss" in entry:
             lower = float(entry["eval_loss"]) < lowest - delta
-            stale = 0 if lower else stale + 1
+            early = 3 * int(entry.get("step", 0)) <= updates
+            stale = 0 if lower or early else stale + 1
             lowest = min(lowest, float(entry["eval_loss"]))
     return 0 < patience <= stale
 
@@ -78,13 +80,19 @@ def candidates(history: Sequence[Log]) -> list[Candidate]:
     return [found[step] for step in sorted(found)]
 
 
-def choose(found: Sequence[Candidate]) -> tuple[Candidate, str] | None:
+def choose(found: Sequence[Candidate], updates: int = 0) -> tuple[Candidate, str] | None:
     """The checkpoint to take and why, or None if none was evaluated after an update.
 
     Of those whose validation loss is within 1 % of the lowest, the one with the fewest wrong
     answers; of several, the one with the lowest loss.
+
+    Args:
+        found: the evaluations of a run.
+        updates: of the whole run. What the first third of them gave is no adapter yet, unless
+            there is nothing else.
     """
     trained = [candidate for candidate in found if candidate.step > 0]
+    trained = [one for one in trained if 3 * one.step > updates] or trained
     if not trained:
         return None
     lowest = min(candidate.eval_loss for candidate in trained)

@@ -159,7 +159,7 @@ def _train_stage(
     check(history)
     patience, delta = settings.early_stopping_patience, settings.early_stopping_delta
     seconds = 0.0
-    if resumed < updates and not is_flat(history, patience, delta):
+    if resumed < updates and not is_flat(history, patience, delta, updates):
         outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = float(outcome.metrics["train_runtime"])
         history = list(trainer.state.log_history)
@@ -168,7 +168,7 @@ def _train_stage(
         steps = resumed
     check(history, ended=True)
     trainer.accelerator.wait_for_everyone()
-    chosen = choose(candidates(history))
+    chosen = choose(candidates(history), updates)
     curve = curve_of(history)
     losses = [entry["loss"] for entry in curve if "loss" in entry]
     tail = losses[-max(1, len(losses) // 10) :]

@@ -175,7 +175,10 @@ def callbacks(report: Report, settings: LoraSettings) -> list[Any]:
 
         def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if is_flat(
-                state.log_history, settings.early_stopping_patience, settings.early_stopping_delta
+                state.log_history,
+                settings.early_stopping_patience,
+                settings.early_stopping_delta,
+                int(state.max_steps),
             ):
                 control.should_training_stop = True
                 control.should_save = True

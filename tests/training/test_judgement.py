@@ -65,6 +65,9 @@ def test_the_validation_loss_is_flat_after_as_many_evaluations_as_patience() -> 
     stale += evaluations((40, 0.81, 0, 0))
     assert is_flat(stale, 2, 0.001)
     assert not is_flat(stale, 3, 0.001)
+    last = max(int(entry["step"]) for entry in stale if "eval_loss" in entry)
+    assert not is_flat(stale, 2, 0.001, updates=3 * last), "a run in its warm-up is not flat"
+    assert is_flat(stale, 1, 0.001, updates=3 * last - 1)
     assert not is_flat(stale, 0, 0.001)
     assert not is_flat([*stale, *evaluations((50, 0.7, 0, 0))], 2, 0.001)
 
@@ -96,3 +99,10 @@ def test_without_counts_the_loss_decides_alone() -> None:
 
 def test_an_evaluation_that_was_repeated_counts_once() -> None:
     assert len(candidates(evaluations((10, 0.8, 1, 1), (10, 0.8, 1, 1)))) == 1
+
+
+def test_the_beginning_of_a_run_is_chosen_only_where_there_is_nothing_else() -> None:
+    found = candidates(evaluations((0, 0.7, 0, 0), (1, 0.6, 0, 0), (5, 0.61, 0, 0)))
+    assert choose(found)[0].step == 1  # type: ignore[index]
+    assert choose(found, updates=9)[0].step == 5  # type: ignore[index]
+    assert choose(found[:2], updates=9)[0].step == 1  # type: ignore[index]
