@@ -88,15 +88,15 @@ def choose(found: Sequence[Candidate], updates: int = 0) -> tuple[Candidate, str
 
     Args:
         found: the evaluations of a run.
-        updates: of the whole run. What the first third of them gave is no adapter yet, unless
-            there is nothing else.
+        updates: of the whole run. What the first third of them gave is hardly an adapter, and is
+            taken only where nothing later has about the lowest loss.
     """
     trained = [candidate for candidate in found if candidate.step > 0]
-    trained = [one for one in trained if 3 * one.step > updates] or trained
     if not trained:
         return None
     lowest = min(candidate.eval_loss for candidate in trained)
     close = [one for one in trained if one.eval_loss <= lowest * (1 + LOSS_TOLERANCE)]
+    close = [one for one in close if 3 * one.step > updates] or close
     best = min(close, key=lambda one: (one.wrong, one.eval_loss))
     if not best.seen:
         return best, "lowest validation loss; no held-out row tells answering from deflecting"

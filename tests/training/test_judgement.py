@@ -102,7 +102,9 @@ def test_an_evaluation_that_was_repeated_counts_once() -> None:
 
 
 def test_the_beginning_of_a_run_is_chosen_only_where_there_is_nothing_else() -> None:
-    found = candidates(evaluations((0, 0.7, 0, 0), (1, 0.6, 0, 0), (5, 0.61, 0, 0)))
+    found = candidates(evaluations((0, 0.7, 0, 0), (1, 0.6, 0, 0), (5, 0.604, 0, 0)))
     assert choose(found)[0].step == 1  # type: ignore[index]
     assert choose(found, updates=9)[0].step == 5  # type: ignore[index]
     assert choose(found[:2], updates=9)[0].step == 1  # type: ignore[index]
+    worse = candidates(evaluations((0, 0.7, 0, 0), (1, 0.6, 0, 0), (5, 0.9, 0, 0)))
+    assert choose(worse, updates=9)[0].step == 1  # type: ignore[index]
