@@ -19,6 +19,7 @@ from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.adapter import Adapter, Pair, line_up, read_adapter
 from supportbot_dagster.export.model_folder import link_or_copy, read_config
 from supportbot_dagster.export.safetensors_file import (
+    TORCH_TYPES,
     StoredTensor,
     copy_with_changes,
     read_layout,
@@ -27,8 +28,6 @@ from supportbot_dagster.export.safetensors_file import (
 from supportbot_dagster.export.tall import tall_tensors, write_slim
 from supportbot_dagster.progress import Progress, silent
 from supportbot_dagster.training.chat_template import read_template, write_template
-
-_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def _change(
     tell: Callable[[float, float], None],
 ) -> Callable[[bytearray], bytes]:
     """The function that puts one pair into the bytes of its weight."""
-    if tensor.dtype not in _TYPES:
+    if tensor.dtype not in TORCH_TYPES:
         raise UserError(
             f"{tensor.name} of {base_dir} is stored as {tensor.dtype}. "
             "Merge into a base of 16 or 32 bits."
@@ -155,7 +154,7 @@ def _change(
         with safe_open(str(adapter.weights), framework="pt") as matrices:
             a: Any = matrices.get_tensor(pair.a).float()
             b: Any = matrices.get_tensor(pair.b).float()
-        dtype = getattr(torch, _TYPES[tensor.dtype])
+        dtype = getattr(torch, TORCH_TYPES[tensor.dtype])
         weight = torch.frombuffer(before, dtype=dtype).reshape(tensor.shape)
         update = (b @ a).mul_(pair.scale)
         after = (weight.float() + update).to(dtype)

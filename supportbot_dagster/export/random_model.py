@@ -22,13 +22,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from math import prod, sqrt
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.export.adapter import WEIGHTS
 from supportbot_dagster.export.base_shapes import Size, base_config, generation_config
 from supportbot_dagster.export.model_folder import empty_model
-from supportbot_dagster.export.safetensors_file import INDEX
+from supportbot_dagster.export.safetensors_file import INDEX, header_bytes
 from supportbot_dagster.export.tokenizer_of_gguf import (
     write_gemma4_tokenizer,
     write_llama3_tokenizer,
@@ -238,7 +238,11 @@ def _write_weights(
             "model.safetensors" if count == 1 else f"model-{number:05d}-of-{count:05d}.safetensors"
         )
         with (folder / file).open("wb") as stream:
-            _write_header(stream, shard)
+            stream.write(
+                header_bytes(
+                    {name: ("BF16", shape, 2 * prod(shape)) for name, shape in shard.items()}
+                )
+            )
             for name, shape in shard.items():
                 for block in _blocks(name, shape, seed):
                     stream.write(block)
@@ -247,20 +251,6 @@ def _write_weights(
     if count > 1:
         total = 2 * sum(map(prod, shapes.values()))
         _write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": place})
-
-
-def _write_header(stream: BinaryIO, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """The head of a safetensors file, see :mod:`supportbot_dagster.export.safetensors_file`."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    start = 0
-    for name, shape in shapes.items():
-        stop = start + 2 * prod(shape)
-        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, stop]}
-        start = stop
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    stream.write(len(text).to_bytes(8, "little"))
-    stream.write(text)
 
 
 def _blocks(name: str, shape: tuple[int, ...], seed: int) -> Iterator[bytes]:

@@ -25,6 +25,9 @@ _LENGTH_BYTES = 8
 _LONGEST_HEADER = 100 << 20  # the limit of the safetensors library
 _BLOCK = 16 << 20
 
+TORCH_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
+"""Types that weights are trained in, by their names in a header and in PyTorch."""
+
 Change = Callable[[bytearray], bytes]
 """Takes the bytes of a tensor, gives those to write in their place: as many."""
 
@@ -110,6 +113,23 @@ def read_layout(path: Path) -> dict[str, StoredTensor]:
             f"The weights in {path} are damaged ({error}). Download the model again."
         ) from None
     return {tensor.name: tensor for tensor in found}
+
+
+def header_bytes(tensors: Mapping[str, tuple[str, tuple[int, ...], int]]) -> bytes:
+    """The head of a file whose tensors follow one another in this order.
+
+    Args:
+        tensors: type, shape and bytes of each, by name.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    start = 0
+    for name, (dtype, shape, size) in tensors.items():
+        stop = start + size
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
 def copy_with_changes(source: Path, target: Path, changes: Mapping[str, Change]) -> None:

@@ -11,7 +11,6 @@ independent of one another in every type that is used, so the files are the same
 """
 
 import ctypes
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +29,11 @@ from supportbot_dagster.export.gguf_file import (
 from supportbot_dagster.export.llama import base_library
 from supportbot_dagster.export.model_folder import link_or_copy
 from supportbot_dagster.export.safetensors_file import (
+    TORCH_TYPES,
     Change,
     StoredTensor,
     copy_range,
+    header_bytes,
     read_layout,
     weight_files,
 )
@@ -51,7 +52,6 @@ _NAMES = {
     "embed_tokens.weight": "token_embd.weight",
     "embed_tokens_per_layer.weight": "per_layer_token_embd.weight",
 }
-_TORCH_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 _TOWERS = ("vision", "audio")
 
 
@@ -72,7 +72,7 @@ class TallTensor:
         import torch
 
         height, width = self.stored.shape
-        dtype = getattr(torch, _TORCH_TYPES[self.stored.dtype])
+        dtype = getattr(torch, TORCH_TYPES[self.stored.dtype])
         step = max(1, _BLOCK_WEIGHTS // width)
         bytes_a_row = (self.stored.stop - self.stored.start) // height
         with self.path.open("rb") as stream:
@@ -99,7 +99,7 @@ def tall_tensors(model_dir: Path, least: int | None = None) -> dict[str, TallTen
             last = ".".join(name.split(".")[-2:])
             if (
                 last in _NAMES
-                and stored.dtype in _TORCH_TYPES
+                and stored.dtype in TORCH_TYPES
                 and len(stored.shape) == 2
                 and stored.shape[0] > ROWS
                 and 2 * stored.shape[0] * stored.shape[1] >= least
@@ -137,26 +137,16 @@ def write_slim(
     """
     changes = changes or {}
     cut = [tensor.stored for tensor in tall.values() if tensor.path == source]
-    header: dict[str, Any] = {}
+    kept: dict[str, tuple[str, tuple[int, ...], int]] = {}
     parts: list[tuple[str, int, int]] = []
-    place = 0
     for name, tensor in read_layout(source).items():
-        size = tensor.stop - tensor.start
-        shape = list(tensor.shape)
+        size, shape = tensor.stop - tensor.start, tensor.shape
         if tensor in cut:
-            size = size // shape[0] * ROWS
-            shape[0] = ROWS
-        header[name] = {
-            "dtype": tensor.dtype,
-            "shape": shape,
-            "data_offsets": [place, place + size],
-        }
+            size, shape = size // shape[0] * ROWS, (ROWS, *shape[1:])
+        kept[name] = (tensor.dtype, shape, size)
         parts.append((name, tensor.start, tensor.start + size))
-        place += size
-    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
-    text += b" " * (-len(text) % 8)
     with source.open("rb") as reader, target.open("wb") as writer:
-        writer.write(len(text).to_bytes(8, "little") + text)
+        writer.write(header_bytes(kept))
         for name, start, stop in parts:
             if name in changes:
                 reader.seek(start)

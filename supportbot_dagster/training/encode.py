@@ -22,6 +22,11 @@ class Example(TypedDict):
     labels: list[int]
 
 
+def completion_tokens(labels: Sequence[int]) -> int:
+    """How many tokens of an example carry loss."""
+    return sum(label != IGNORED for label in labels)
+
+
 def prompt_ids(tokenizer: Any, question: str) -> list[int]:
     """Token ids of a rendered single-turn prompt, ready for the answer's first token."""
     return _render(tokenizer, [{"role": "user", "content": question}], answer_next=True)

@@ -40,7 +40,7 @@ from supportbot_dagster.training.device import (
     needs_checkpointing,
     round_frozen,
 )
-from supportbot_dagster.training.encode import IGNORED, Example
+from supportbot_dagster.training.encode import Example
 from supportbot_dagster.training.held_out import Openings
 from supportbot_dagster.training.judgement import candidates, choose, is_flat
 from supportbot_dagster.training.rows import held_out, read_rows
@@ -58,7 +58,6 @@ __all__ = [
     "Report",
     "TrainingResult",
     "TrainingSpec",
-    "completion_tokens",
     "last_checkpoint",
     "train_adapter",
 ]
@@ -254,11 +253,6 @@ def _arguments(
         dataloader_pin_memory=device.on_gpu,
         ddp_find_unused_parameters=False,
     )
-
-
-def completion_tokens(labels: list[int]) -> int:
-    """How many tokens of an example carry loss."""
-    return sum(label != IGNORED for label in labels)
 
 
 def _is_main() -> bool:

@@ -26,7 +26,7 @@ import yaml
 
 from supportbot_dagster.errors import UserError
 from supportbot_dagster.training.catalogue import Base, LoraSettings
-from supportbot_dagster.training.encode import IGNORED, encode_rows
+from supportbot_dagster.training.encode import completion_tokens, encode_rows
 from supportbot_dagster.training.lora import CHECKPOINTS_PER_RUN
 
 THIS_CPU = "this CPU"
@@ -201,7 +201,7 @@ def make_plan(
     tokenizer = AutoTokenizer.from_pretrained(base_dir)
     examples, too_long = encode_rows(tokenizer, rows, settings.max_length)
     lengths = [len(example["input_ids"]) for example in examples]
-    answers = [sum(label != IGNORED for label in example["labels"]) for example in examples]
+    answers = [completion_tokens(example["labels"]) for example in examples]
     shape = model_shape(base_dir, base.target_modules, settings)
     longest, longest_answer = max(lengths, default=0), max(answers, default=0)
     tokens, answer_tokens = sum(lengths), sum(answers)

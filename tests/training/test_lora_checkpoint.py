@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from supportbot_dagster.training.lora import completion_tokens, last_checkpoint
+from supportbot_dagster.training.encode import completion_tokens
+from supportbot_dagster.training.lora import last_checkpoint
 
 
 def checkpoint(folder: Path, number: int | str, state: str = '{"global_step": 1}') -> Path:
